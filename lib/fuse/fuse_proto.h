@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * fuse_proto.h - the FUSE wire format: the UAPI header, and what Debian 12's copy lacks
+ *
+ * The kernel's include/uapi/linux/fuse.h is the specification. Debian 12 ships minor 7.38; later
+ * constants and structs are declared here, with their minor, under the kernel's own names so that a
+ * newer header can take over.
+ */
+#ifndef VIOFS_FUSE_PROTO_H
+#define VIOFS_FUSE_PROTO_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <linux/fuse.h>
+
+/* The oldest minor that is served: INIT with 64-byte replies and MAX_PAGES are older than that. */
+#define FUSE_MIN_MINOR 27
+/* The newest minor that this code knows. */
+#define FUSE_OUR_MINOR 41
+
+/* 7.39 */
+#define VIOFS_FUSE_STATX 52 /* an enum constant in newer headers, so not to be tested for */
+#ifndef FUSE_DIRECT_IO_ALLOW_MMAP
+#define FUSE_DIRECT_IO_ALLOW_MMAP (1ULL << 36)
+#endif
+/* 7.40 */
+#ifndef FUSE_NO_EXPORT_SUPPORT
+#define FUSE_NO_EXPORT_SUPPORT (1ULL << 38)
+#endif
+/* 7.41 */
+#ifndef FUSE_ALLOW_IDMAP
+#define FUSE_ALLOW_IDMAP (1ULL << 40)
+#endif
+
+struct viofs_sx_time {
+    int64_t tv_sec;
+    uint32_t tv_nsec;
+    int32_t reserved;
+};
+
+struct viofs_statx { /* struct fuse_statx of 7.39 */
+    uint32_t mask, blksize;
+    uint64_t attributes;
+    uint32_t nlink, uid, gid;
+    uint16_t mode, spare0;
+    uint64_t ino, size, blocks, attributes_mask;
+    struct viofs_sx_time atime, btime, ctime, mtime;
+    uint32_t rdev_major, rdev_minor, dev_major, dev_minor;
+    uint64_t spare2[14];
+};
+
+struct viofs_statx_in { /* struct fuse_statx_in */
+    uint32_t getattr_flags, reserved;
+    uint64_t fh;
+    uint32_t sx_flags, sx_mask;
+};
+
+struct viofs_statx_out { /* struct fuse_statx_out */
+    uint64_t attr_valid;
+    uint32_t attr_valid_nsec, flags;
+    uint64_t spare[2];
+    struct viofs_statx stat;
+};
+
+_Static_assert(sizeof(struct viofs_sx_time) == 16, "linux/fuse.h 7.39");
+_Static_assert(sizeof(struct viofs_statx) == 256, "linux/fuse.h 7.39");
+_Static_assert(offsetof(struct viofs_statx, atime) == 64, "linux/fuse.h 7.39");
+_Static_assert(sizeof(struct viofs_statx_in) == 24, "linux/fuse.h 7.39");
+_Static_assert(sizeof(struct viofs_statx_out) == 288, "linux/fuse.h 7.39");
+
+_Static_assert(sizeof(struct fuse_in_header) == 40, "linux/fuse.h");
+_Static_assert(sizeof(struct fuse_out_header) == 16, "linux/fuse.h");
+_Static_assert(sizeof(struct fuse_attr) == 88, "linux/fuse.h");
+_Static_assert(sizeof(struct fuse_entry_out) == 128, "linux/fuse.h");
+_Static_assert(sizeof(struct fuse_init_out) == 64, "linux/fuse.h");
+
+/*
+ * Our extension, spoken between our two halves only (docs/protocol.md)
+ *
+ * After INIT a client probes opcode VIOFS_PROBE; every other daemon answers ENOSYS, and the client then
+ * never sends the others. They are the standard requests with a struct fuse_viofs_ext added to each
+ * entry: LOOKUP and CREATE reply {entry, ext[, open]}, GETATTR replies {attr_out, ext}, READDIRPLUS
+ * entries are {entry, ext, dirent, name, padding}.
+ */
+#define VIOFS_PROBE       0x76660000u
+#define VIOFS_LOOKUP      0x76660001u
+#define VIOFS_CREATE      0x76660002u
+#define VIOFS_GETATTR     0x76660003u
+#define VIOFS_READDIRPLUS 0x76660004u
+
+#define VIOFS_EXT_VERSION 1
+
+struct fuse_viofs_probe_in {
+    uint32_t version; /* highest that the client speaks */
+    uint32_t reserved;
+};
+struct fuse_viofs_probe_out {
+    uint32_t version;  /* smaller of both */
+    uint32_t features; /* VIOFS_FEATURE_* */
+    uint32_t ext_len;  /* bytes of struct fuse_viofs_ext on this wire */
+    uint32_t reserved;
+};
+#define VIOFS_FEATURE_BTIME 1u /* fuse_viofs_ext.btime is filled where the file system has it */
+
+struct fuse_viofs_ext {
+    int64_t btime;      /* seconds since 1970 */
+    uint32_t btimensec;
+    uint32_t flags;     /* VIOFS_EXT_* */
+    uint32_t dos_attributes; /* 0 until the feature exists */
+    uint32_t reserved;
+};
+#define VIOFS_EXT_BTIME 1u /* btime is valid */
+
+_Static_assert(sizeof(struct fuse_viofs_probe_in) == 8, "docs/protocol.md");
+_Static_assert(sizeof(struct fuse_viofs_probe_out) == 16, "docs/protocol.md");
+_Static_assert(sizeof(struct fuse_viofs_ext) == 24, "docs/protocol.md");
+
+#endif

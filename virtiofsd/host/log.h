@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * log.h - one line a fact, never blocking
+ *
+ * Lines go to stderr or syslog. stderr may be a full, non-blocking pipe (libvirt's): the line is then
+ * dropped, counted, and the loss reported later. Control characters in guest-supplied text are escaped.
+ * Callable from any thread; not from a signal handler.
+ */
+#ifndef VIOFS_LOG_H
+#define VIOFS_LOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum log_level { LOG_OFF_, LOG_ERROR_, LOG_WARN_, LOG_INFO_, LOG_DEBUG_, LOG_TRACE_ };
+
+extern enum log_level log_threshold; /* set once, before threads start */
+
+/** log_init() - choose sink and threshold. @use_syslog: openlog() is called before the sandbox closes. */
+void log_init(enum log_level threshold, bool use_syslog);
+
+__attribute__((format(printf, 2, 3))) void log_line(enum log_level level, const char *fmt, ...);
+
+/** log_ratelimit() - true at most ten times a second per call site; @state: zeroed static of the site */
+bool log_ratelimit(_Atomic uint64_t *state);
+
+#define log_error(...) log_line(LOG_ERROR_, __VA_ARGS__)
+#define log_warn(...)  log_line(LOG_WARN_, __VA_ARGS__)
+#define log_info(...)  log_line(LOG_INFO_, __VA_ARGS__)
+/* The arguments of a suppressed debug line are not evaluated. */
+#define log_debug(...)                                                                             \
+    do {                                                                                           \
+        if (__builtin_expect(log_threshold >= LOG_DEBUG_, 0))                                      \
+            log_line(LOG_DEBUG_, __VA_ARGS__);                                                     \
+    } while (0)
+/* For complaints that a guest can cause at will. */
+#define log_warn_limited(...)                                                                      \
+    do {                                                                                           \
+        static _Atomic uint64_t state_;                                                            \
+        if (log_ratelimit(&state_))                                                                \
+            log_line(LOG_WARN_, __VA_ARGS__);                                                      \
+    } while (0)
+
+#endif

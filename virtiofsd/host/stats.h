@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * stats.h - counters, kept only when --stats-socket asks for them
+ *
+ * Each thread counts in its own block (no shared cache line on the hot path); a reader sums the blocks.
+ * stats_serve() starts a thread that answers each connection on the UNIX socket with Prometheus text
+ * and closes it; a connection that begins with "GET " gets an HTTP/1.0 header first.
+ *
+ * Locks: a mutex guards the list of blocks and gauges; counters are relaxed atomics.
+ */
+#ifndef VIOFS_STATS_H
+#define VIOFS_STATS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct stats;
+struct stats_block;
+
+/** stats_new() - bind @socket_path (before the sandbox closes). Return: 0 or -errno. */
+int stats_new(struct stats **stats, const char *socket_path);
+/** stats_gauge() - register a value read at scrape time; before stats_serve() */
+int stats_gauge(struct stats *stats, const char *name, const char *help, uint64_t (*read)(void *ctx),
+                void *ctx);
+/** stats_serve() - start answering (after the sandbox and seccomp are up). Return: 0 or -errno. */
+int stats_serve(struct stats *stats);
+void stats_free(struct stats *stats);
+
+/** stats_block_new() - a thread's counters; stats_block_done() folds them into the total */
+struct stats_block *stats_block_new(struct stats *stats);
+void stats_block_done(struct stats *stats, struct stats_block *block);
+/** stats_count() - one request. @op_index: fuse_op.index; @err: 0 or negative errno; @ns: service time */
+void stats_count(struct stats_block *block, unsigned op_index, int err, uint64_t ns);
+
+#endif

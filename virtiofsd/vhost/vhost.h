@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * vhost.h - the vhost-user back end, as the rest of the daemon sees it
+ *
+ * Theory of operation
+ *
+ *   vu_run() is the control thread: it accepts a front end, speaks vhost-user with it, maps its memory
+ *   and starts one worker thread for each queue that is enabled and kicked. A worker takes chains,
+ *   calls vu_ops.serve() for each, and publishes completions in batches. A chain that serve() keeps
+ *   (VU_LATER) is given back from any thread with vq_complete().
+ *
+ *   Queue 0 is hiprio (FORGET, INTERRUPT), requests come from queue 1 (virtio 1.2, 5.11.2).
+ *
+ * Locks: a queue's used side is under its own mutex, taken by vq_complete() and by the worker when it
+ * publishes; no callback is ever called with it held.
+ */
+#ifndef VIOFS_VHOST_H
+#define VIOFS_VHOST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/ring/ring.h"
+
+#define VU_LATER (-1)
+#define VU_MAX_QUEUES 65 /* hiprio and 64 request queues */
+
+struct vu;
+struct vq;
+
+struct vu_ops {
+    /**
+     * serve() - serve one chain
+     * @thread: what thread_begin() returned on this thread
+     * @chain:  valid until serve() returns
+     * Return: bytes written (used length), or VU_LATER: vq_complete() will be called exactly once.
+     */
+    int64_t (*serve)(void *ctx, void *thread, struct vq *vq, struct ring_chain *chain);
+    /** thread_begin()/thread_end() - on each worker thread, once */
+    void *(*thread_begin)(void *ctx);
+    void (*thread_end)(void *ctx, void *thread);
+    /** batch_begin()/batch_end() - around every run of serve() calls on a worker, never while it sleeps */
+    void (*batch_begin)(void *ctx, void *thread);
+    void (*batch_end)(void *ctx, void *thread);
+    /** cancel_later() - hurry: complete the kept chains of this queue (it is being stopped) */
+    void (*cancel_later)(void *ctx, struct vq *vq);
+    /** session_reset() - front end gone or device reset; no queue is running; forget the FUSE session */
+    void (*session_reset)(void *ctx);
+};
+
+struct vu_params {
+    int listen_fd;        /* listening socket, owned by vu */
+    const char *tag;      /* NULL: PROTOCOL_F_CONFIG is not offered (QEMU 7.1-8.0 crashes on it) */
+    bool keep_listening;  /* serve the next front end after a disconnect */
+    const struct vu_ops *ops;
+    void *ctx;
+};
+
+/** vu_listen() - make the socket, with its .pid lock file. Return: fd, or -errno (message printed). */
+int vu_listen(const char *path, const char *group);
+
+int vu_new(struct vu **vu, const struct vu_params *p);
+
+/** vu_run() - serve until the front end leaves (or vu_stop()). Return: 0 or -errno. */
+int vu_run(struct vu *vu);
+
+/** vu_stop() - make vu_run() return; async-signal-safe */
+void vu_stop(struct vu *vu);
+void vu_free(struct vu *vu);
+
+/** vu_in_flight() - chains taken and not given back, all queues; for statistics */
+uint32_t vu_in_flight(struct vu *vu);
+
+/** vq_index() - 0 hiprio, 1.. request queues */
+unsigned vq_index(const struct vq *vq);
+
+/** vq_waiting() - chains that the driver has made available and no one has taken (worker thread only) */
+uint32_t vq_waiting(const struct vq *vq);
+
+/**
+ * vq_complete() - give back a chain that serve() kept; any thread
+ * @written: the segments that were written, for the dirty-page log; may be NULL when @len is 0
+ */
+void vq_complete(struct vq *vq, uint16_t head, uint32_t len, const struct ring_seg *written,
+                 uint32_t n_written);
+
+#endif
