@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * request.h - what a handler of one opcode gets, and how it answers
+ *
+ * Theory of operation
+ *
+ *   A worker (or pool) thread decodes a chain into its struct srv_thread, finds the handler in the table
+ *   of dispatch.c and calls it. A handler answers by returning rq_error(), rq_ok(), rq_reply() …,
+ *   which are used lengths; or it keeps the request with rq_keep() and returns VU_LATER, and
+ *   rq_done() gives the chain back later, from any thread.
+ *
+ *   The session gate: handlers run with the session held for reading, so INIT, DESTROY and reset
+ *   (session.c) see no handler running. Kept requests do not hold it while they wait.
+ *
+ * Ownership: rq->inode is a reference that the dispatcher takes and puts. Everything in a srv_req is
+ * valid until the handler returns; a kept request has its own copy.
+ */
+#ifndef VIOFS_REQUEST_H
+#define VIOFS_REQUEST_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/uio.h>
+
+#include "host/pool.h"
+#include "lib/fuse/fuse_call.h"
+#include "lib/fuse/fuse_reply.h"
+#include "server/server.h"
+#include "tree/tree.h"
+
+struct handle;
+struct handles;
+struct locks;
+struct xattrmap;
+struct idmap;
+
+/* What INIT agreed; constant while the gate is held for reading. */
+struct session {
+    bool live; /* INIT has been answered */
+    struct fuse_dialect dialect;
+    uint64_t flags; /* FUSE_* flags in force */
+    uint64_t epoch; /* grows with every reset */
+};
+
+struct server {
+    const struct conf *conf;
+    struct sandbox sb;
+    struct tree *tree;
+    struct handles *handles;
+    struct locks *locks;
+    struct xattrmap *xattrmap; /* NULL: names pass unchanged */
+    struct idmap *idmap;       /* NULL: ids pass unchanged */
+    struct stats *stats;       /* NULL: none kept */
+    struct pool *pool;         /* NULL: everything inline */
+    pthread_rwlock_t gate;
+    struct session session;
+    uid_t own_uid;
+    gid_t own_gid;
+    bool can_setid;
+    uint64_t entry_valid_s, attr_valid_s; /* timeouts given to the guest */
+    uint32_t entry_valid_ns, attr_valid_ns;
+    pthread_mutex_t kept_lock; /* guards the list of kept requests */
+    struct srv_kept *kept;
+    struct interrupts *interrupts;
+};
+
+/* Per-thread state: scratch memory and the identity that the thread has taken on. */
+struct srv_thread {
+    struct server *srv;
+    struct stats_block *stats;
+    struct fuse_call call;
+    uint8_t *out;        /* reply scratch, grown on demand by thread_out() */
+    size_t out_size;
+    bool fs_unshared;    /* cwd is this thread's own: xattr on O_PATH uses fchdir */
+    struct ring_seg iov[RING_MAX_SEGS];
+    _Alignas(16) uint8_t in[FUSE_COPY_MAX];
+};
+
+struct srv_req {
+    struct server *srv;
+    struct srv_thread *t;
+    struct vq *vq;
+    uint16_t head;
+    bool in_pool; /* may block: nobody waits behind this request */
+    const struct fuse_call *c;
+    struct inode *inode;  /* of c->in.nodeid; NULL for opcodes that name none */
+    struct fuse_out out;  /* where the reply goes */
+    const struct ring_seg *data_seg; /* WRITE: device-readable segments; payload starts at data_skip */
+    uint32_t n_data_seg;
+    uint64_t data_skip;
+};
+
+/** srv_handler - serve one decoded request. Return: used length, or VU_LATER. */
+typedef int64_t srv_handler(struct srv_req *rq);
+
+/* ---- answering --------------------------------------------------------------------------- */
+
+/** rq_error() - reply with @err (negative errno; 0 is an empty success) */
+int64_t rq_error(struct srv_req *rq, int err);
+/** rq_reply() - success with a payload */
+int64_t rq_reply(struct srv_req *rq, const void *payload, size_t len);
+/** rq_replied() - success, @payload bytes are in place behind the header */
+int64_t rq_replied(struct srv_req *rq, uint64_t payload);
+
+/** thread_out() - scratch of at least @size bytes (at most 1 MiB + 64 KiB). NULL when out of memory. */
+uint8_t *thread_out(struct srv_thread *t, size_t size);
+
+/* ---- keeping a request ------------------------------------------------------------------- */
+
+/* A request on the heap: its own copy of the call, the arguments and the segment list. */
+struct srv_kept {
+    struct pool_job job;
+    struct srv_req rq; /* rq.t is NULL while it waits */
+    struct fuse_call call;
+    struct srv_kept *next, *prev; /* the server's list, under kept_lock */
+    /**
+     * cancel() - INTERRUPT, queue stop or reset wants it to end soon; called under kept_lock
+     * Return: true if the request was withdrawn and the caller must rq_done(kept, -EINTR). May be NULL.
+     */
+    bool (*cancel)(struct srv_kept *kept);
+    pthread_t runner; /* thread that runs it, when running */
+    bool running;
+    uint8_t *bytes;   /* private copy that call points into */
+    struct ring_seg seg[];
+};
+
+/**
+ * rq_keep() - copy a request so that it outlives the handler
+ * The handler must return VU_LATER after this succeeded. Return: NULL when out of memory.
+ */
+struct srv_kept *rq_keep(struct srv_req *rq);
+/** rq_done() - give a kept request back with @used (a used length) and free it */
+void rq_done(struct srv_kept *kept, int64_t used);
+/** rq_done_error() - the same with an error reply */
+void rq_done_error(struct srv_kept *kept, int err);
+
+/** rq_would_rather_block() - should this blocking request go to the pool? */
+bool rq_to_pool(const struct srv_req *rq);
+/** rq_pool() - hand the request to the pool, where the same handler runs again with in_pool set */
+int64_t rq_pool(struct srv_req *rq);
+
+/* ---- open files and directories (handle.c) ----------------------------------------------- */
+
+enum handle_kind { HANDLE_FILE, HANDLE_DIR };
+
+struct handle {
+    _Atomic uint32_t refs; /* slots are type-stable, as inodes are */
+    _Atomic uint32_t gen;
+    int fd;                /* the handle's own */
+    int flags;             /* O_* it was opened with */
+    enum handle_kind kind;
+    struct inode *inode;   /* a reference */
+    struct inode_fd hold;  /* the inode's cached descriptor, slot 0: none */
+    struct dir_stream *dir; /* HANDLE_DIR */
+    bool flocked;          /* flock() has been used through it */
+};
+
+/**
+ * handle_new() - make @fd a guest-visible handle
+ * On success @fd and @hold belong to the handle. Return: 0; -ENFILE when the budget is used up (the
+ * caller still owns everything).
+ */
+int handle_new(struct handles *hs, struct inode *inode, int fd, int flags, enum handle_kind kind,
+               struct inode_fd hold, uint64_t *fh);
+/**
+ * handle_get() - the handle that a request names
+ * Return: a reference, or NULL when @fh is not alive, of another kind, or of another inode than @inode.
+ */
+struct handle *handle_get(struct handles *hs, uint64_t fh, enum handle_kind kind,
+                          const struct inode *inode);
+void handle_put(struct server *srv, struct handle *h);
+/** handle_release() - RELEASE: the guest's reference goes. 0 or -EBADF. */
+int handle_release(struct server *srv, uint64_t fh, enum handle_kind kind, const struct inode *inode);
+
+/* ---- acting as the guest's user (cred.c) ------------------------------------------------- */
+
+struct cred {
+    bool switched;
+};
+/**
+ * cred_enter() - become the request's user for creating something
+ * @full: drop every capability too, for ACCESS; else DAC_OVERRIDE is kept where the guest cannot tell its
+ *        supplementary groups (it has checked permissions itself)
+ * No system call when the ids are the daemon's own. Return: 0 or -errno.
+ */
+int cred_enter(struct srv_req *rq, struct cred *cred, bool full);
+void cred_leave(struct srv_req *rq, struct cred *cred);
+/** cred_drop_fsetid() / cred_raise_fsetid() - around a write that must clear suid and sgid */
+int cred_drop_fsetid(void);
+void cred_raise_fsetid(void);
+
+/* ---- ids (idmap.c) ------------------------------------------------------------------------ */
+
+/** to host: 0 or -EPERM for a forbidden id; to guest: always answers */
+int idmap_uid_to_host(const struct server *srv, uint32_t *uid);
+int idmap_gid_to_host(const struct server *srv, uint32_t *gid);
+uint32_t idmap_uid_to_guest(const struct server *srv, uint32_t uid);
+uint32_t idmap_gid_to_guest(const struct server *srv, uint32_t gid);
+
+/* ---- handlers, by family ------------------------------------------------------------------- */
+
+srv_handler op_init, op_destroy, op_forget, op_batch_forget, op_interrupt, op_probe; /* session.c */
+srv_handler op_lookup, op_mknod, op_mkdir, op_symlink, op_link, op_unlink, op_rmdir, op_rename,
+    op_rename2, op_readlink;                                                 /* name.c */
+srv_handler op_create, op_tmpfile, op_open, op_release, op_flush, op_fsync;  /* file.c */
+srv_handler op_read, op_write, op_fallocate, op_lseek, op_copy_file_range;   /* data.c */
+srv_handler op_getattr, op_setattr, op_statx, op_access, op_statfs;          /* attr.c */
+srv_handler op_opendir, op_readdir, op_readdirplus, op_releasedir, op_fsyncdir, op_syncfs; /* dir.c */
+srv_handler op_getxattr, op_setxattr, op_listxattr, op_removexattr;          /* xattr.c */
+srv_handler op_getlk, op_setlk, op_setlkw;                                   /* lock.c */
+srv_handler op_ioctl;                                                        /* ioctl.c */
+
+/* attr.c, for every reply that carries attributes */
+void attr_fill(const struct server *srv, const struct inode *inode, const struct statx *stx,
+               struct fuse_attr *attr);
+void entry_fill(const struct server *srv, const struct inode *parent, const struct inode *inode,
+                const struct statx *stx, struct fuse_entry_out *e);
+void ext_fill(const struct statx *stx, struct fuse_viofs_ext *ext);
+
+/* lock.c hooks. locks_new() starts no thread; the waiter thread starts with the first wait. */
+int locks_new(struct locks **locks, struct server *srv);
+void locks_free(struct locks *locks);
+/** locks_flush() - FLUSH by @owner: its POSIX locks on the inode go */
+void locks_flush(struct locks *locks, struct inode *inode, uint64_t owner);
+/** locks_release() - a handle goes (before its descriptor is closed) */
+void locks_release(struct locks *locks, struct handle *h);
+/** locks_changed() - a lock may have become free: wake waiters */
+void locks_changed(struct locks *locks);
+void locks_reset(struct locks *locks);
+
+/* xattrmap.c, xattr.c */
+int xattrmap_new(struct xattrmap **map, const char *rules);
+void xattrmap_free(struct xattrmap *map);
+/** xattr_drop_capability() - after a write when security.capability is stored under another name */
+int xattr_drop_capability(struct srv_req *rq, int fd);
+
+#endif

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * server.h - the FUSE server, as main() sees it
+ *
+ * One server serves one share to one guest at a time. It is the vu_ops context of the vhost-user back end.
+ */
+#ifndef VIOFS_SERVER_H
+#define VIOFS_SERVER_H
+
+#include "conf.h"
+#include "host/stats.h"
+#include "sandbox/sandbox.h"
+#include "vhost/vhost.h"
+
+struct server;
+
+/**
+ * server_new() - after sandbox_enter(), before sandbox_lock()
+ * @stats:    NULL when no statistics are kept; gauges are registered here
+ * @nofile:   RLIMIT_NOFILE in force
+ * Return: 0 or -errno (message printed).
+ */
+int server_new(struct server **server, const struct conf *conf, const struct sandbox *sb,
+               struct stats *stats, int64_t nofile);
+/** server_start() - threads (pool); after sandbox_lock() */
+int server_start(struct server *server);
+extern const struct vu_ops server_ops; /* ctx: the server */
+void server_free(struct server *server);
+
+#endif

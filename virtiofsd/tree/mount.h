@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * mount.h - the file systems that make up the share
+ *
+ * One record for each (mount id, device) pair that a lookup has met: what identifies its inodes, whether
+ * it is local, and a descriptor for open_by_handle_at(). Records live until the tree goes; there are at
+ * most 65535, and a lookup that would need one more fails with -ENFILE.
+ *
+ * Locks: one mutex guards the table and mount_fd; other fields are constant.
+ */
+#ifndef VIOFS_MOUNT_H
+#define VIOFS_MOUNT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+enum mount_stamp {
+    STAMP_BTIME,  /* birth times are kept and never change */
+    STAMP_HANDLE, /* a hash of the file handle */
+    STAMP_NONE,   /* numbers prove nothing: a descriptor per known inode */
+};
+
+struct mount {
+    uint64_t mnt_id;
+    uint32_t dev_major, dev_minor;
+    int64_t f_type; /* statfs */
+    enum mount_stamp stamp;
+    bool local;     /* close needs no FLUSH, killpriv is reliable */
+    bool handles;   /* name_to_handle_at works */
+    int fd;         /* O_RDONLY inside the mount, or -1: for open_by_handle_at() */
+};
+
+struct mounts;
+
+int mounts_new(struct mounts **mounts);
+void mounts_free(struct mounts *mounts);
+struct mount *mount_at(struct mounts *mounts, uint16_t index);
+
+/**
+ * mount_find() - the record for what @stx describes
+ * @hint: index to try first (the parent's)
+ * @dirfd, @name: how to reach the object when the record is new
+ * Return: index, or -errno.
+ */
+int mount_find(struct mounts *mounts, uint16_t hint, const struct statx *stx, int dirfd,
+               const char *name);
+
+/** mount_fd() - descriptor for open_by_handle_at(). @fd, @proc_fd: an object inside, to open it from. */
+int mount_handle_fd(struct mounts *mounts, struct mount *m, int fd, mode_t type, int proc_fd);
+
+#endif

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * tree.h - the shared tree: which file a node id means, and how to reach it
+ *
+ * Theory of operation
+ *
+ *   A node id names an inode for as long as the guest remembers it (nlookup > 0). The table keeps
+ *   64 bytes, a name and perhaps a file handle for each; descriptors are only a bounded cache beside
+ *   it. An inode that has none is reached by its last known parent and name, or by its handle, and
+ *   whatever is found there is compared with the inode's identity before it is used: the result of a
+ *   host-side rename or replacement is -ESTALE, never another file.
+ *
+ *   Identity is (mount, device, inode number, stamp). The stamp is the birth time, or a hash of the
+ *   file handle where there is none; file systems with neither keep a descriptor open for each known
+ *   inode while the budget lasts, because their numbers alone prove nothing (tree/mount.h).
+ *
+ * References: a struct inode is valid while a reference is held. inode_get() and everything that
+ * returns an inode gives one, inode_put() takes it back. Parents are referenced by their children.
+ *
+ * Locks: inode slots are type-stable, so inode_get() is lock-free. Everything else about an inode is
+ * under the lock of its identity's shard. No lock is held across a system call except by the
+ * descriptor cache when it evicts. Order: shard, then cache.
+ */
+#ifndef VIOFS_TREE_H
+#define VIOFS_TREE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "conf.h"
+
+#define TREE_ROOT_ID 1u
+
+struct tree;
+struct inode;
+struct mount;
+
+struct tree_params {
+    int root_fd;      /* borrowed; O_PATH */
+    int proc_fd;      /* borrowed; /proc/self/fd */
+    bool can_handles; /* open_by_handle_at is permitted */
+    enum conf_handles handles;
+    uint32_t max_fds; /* size of the descriptor cache, at least 16 */
+};
+
+/** tree_new() - Return: 0 or -errno (message printed) */
+int tree_new(struct tree **tree, const struct tree_params *p);
+void tree_free(struct tree *tree);
+
+/** tree_reset() - forget every inode but the root. No request may be running. */
+void tree_reset(struct tree *tree);
+
+/** inode_get() - the inode that a guest names. Return: a reference, or NULL for an id that is not alive. */
+struct inode *inode_get(struct tree *tree, uint64_t id);
+struct inode *inode_ref(struct inode *inode);
+void inode_put(struct tree *tree, struct inode *inode);
+
+uint64_t inode_id(const struct inode *inode);
+/** inode_type() - S_IFMT bits, which never change */
+mode_t inode_type(const struct inode *inode);
+struct mount *inode_mount(struct tree *tree, const struct inode *inode);
+/** inode_parent() - last known parent (the root's is itself). Return: a reference. */
+struct inode *inode_parent(struct tree *tree, struct inode *inode);
+
+/**
+ * tree_lookup() - the inode behind a name: statx, then find it or make it known
+ * @name: checked component, or "." / ".." (".." is answered from the table and never leaves the root)
+ * @stx:  filled
+ * @inode: a reference; its nlookup is one higher
+ *
+ * Return: 0 or -errno.
+ */
+int tree_lookup(struct tree *tree, struct inode *parent, const char *name, struct statx *stx,
+                struct inode **inode);
+
+/**
+ * tree_adopt() - as tree_lookup() for a statx that the caller has made through @fd
+ * @fd: open on the object (any kind), borrowed; -1 when only the name is known
+ */
+int tree_adopt(struct tree *tree, struct inode *parent, const char *name, int fd,
+               const struct statx *stx, struct inode **inode);
+
+/** tree_forget() - the guest forgets @n lookups of @id; more than there are is clamped. 0 or -ESTALE. */
+int tree_forget(struct tree *tree, uint64_t id, uint64_t n);
+
+/** tree_renamed() - a rename that we made: what was @old_name in @old_parent is now @name in @parent */
+void tree_renamed(struct tree *tree, struct inode *old_parent, const char *old_name,
+                  struct inode *parent, const char *name);
+
+/**
+ * tree_pin_victim() - before a name goes: keep what it names reachable if the guest still knows it
+ *
+ * To be called before unlink, rmdir and rename-over. Does nothing for unknown inodes. Best effort: when the
+ * cache is full of pinned descriptors the inode becomes stale instead.
+ */
+void tree_pin_victim(struct tree *tree, struct inode *parent, const char *name);
+
+#define TREE_STATX_MASK (STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID)
+
+/** inode_stat() - attributes, from a descriptor or by verified name. Return: 0 or -errno (-ESTALE). */
+int inode_stat(struct tree *tree, struct inode *inode, struct statx *stx);
+
+/* A descriptor of an inode, held in the cache until inode_fd_put(). */
+struct inode_fd {
+    int fd;        /* O_PATH, or a handle's own descriptor: for *at(), statx and /proc use only */
+    uint32_t slot; /* the cache's */
+};
+/** inode_fd_get() - reach the inode. Return: 0 or -errno (-ESTALE when it cannot be found any more). */
+int inode_fd_get(struct tree *tree, struct inode *inode, struct inode_fd *out);
+void inode_fd_put(struct tree *tree, struct inode_fd *f);
+
+/**
+ * inode_open() - open for I/O
+ * @flags: O_* of open(2) without O_CREAT and O_NOFOLLOW; O_CLOEXEC, O_NONBLOCK and O_NOCTTY are added
+ * @hold:  NULL, or filled with the cached descriptor, kept until inode_fd_put(): while a handle is open its
+ *         inode stays reachable whatever happens to its name
+ *
+ * Return: descriptor, the caller's; -errno. Anything but a regular file or directory is -ENXIO (the
+ * guest's kernel opens its own special files); a symlink is -ELOOP.
+ */
+int inode_open(struct tree *tree, struct inode *inode, int flags, struct inode_fd *hold);
+
+/**
+ * inode_lend_fd() - a new file's own descriptor serves as the inode's while its handle is open
+ *
+ * No-op when the inode has one. The entry leaves the cache in inode_fd_put() of @hold, without closing @fd;
+ * an inode whose last name has gone gets an O_PATH descriptor of its own then.
+ */
+void inode_lend_fd(struct tree *tree, struct inode *inode, int fd, struct inode_fd *hold);
+
+/** tree_proc_path() - name of a descriptor relative to tree_proc_fd(); @buf at least 12 bytes */
+void tree_proc_path(char *buf, int fd);
+int tree_proc_fd(const struct tree *tree);
+
+/** Numbers for statistics. */
+uint64_t tree_inodes(void *tree);
+uint64_t tree_fds(void *tree);
+
+#endif
