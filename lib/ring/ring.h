@@ -121,9 +121,12 @@ struct ring_seg {
  * ring_translate_fn - guest address to host address
  * @ctx:  as given to ring_dev_init()
  * @addr: guest physical address
- * @len:  in: bytes wanted, at least 1; out: bytes that are contiguous from @addr, at most @len
+ * @len:  in: bytes wanted, at least 1, often far more than one descriptor names (the rest of the address
+ *        space: the answer is kept for the other descriptors of the chain; @addr + @len never wraps);
+ *        out: bytes that are contiguous from @addr, 1..@len
  *
- * Return: host address, or NULL when @addr is outside guest memory. Called on the avail side only.
+ * Return: host address, or NULL when @addr is outside guest memory. Called on the avail side only. The
+ * answer must hold until the ring_dev_pop() that asked returns.
  */
 typedef void *ring_translate_fn(void *ctx, uint64_t addr, uint64_t *len);
 
@@ -143,11 +146,11 @@ struct ring_dev {
     bool indirect;
     /* avail side */
     uint16_t last_avail; /* next entry of the available ring to take */
+    uint16_t seen_avail; /* avail->idx as last read: saves its cache line on all but the first of a batch */
     /* used side */
-    uint16_t next_used;     /* next entry of the used ring to fill */
-    uint16_t published;     /* value of used->idx that the driver sees */
-    uint16_t signalled;     /* value of used->idx at the last signal decision */
-    bool signalled_valid;
+    uint16_t next_used; /* next entry of the used ring to fill */
+    uint16_t published; /* value of used->idx that the driver sees */
+    bool signalled;     /* false until the first signal of this life, which is given unasked */
     const struct ring_desc *desc;
     struct ring_avail *avail;
     struct ring_used *used;
@@ -172,9 +175,13 @@ int ring_dev_init(struct ring_dev *r, uint32_t size, void *desc, void *avail, vo
  * ring_dev_pop() - take the next available chain
  *
  * Return: 1 with *@c filled; 0 when there is none; -RING_EPROTO when the chain cannot be served but the
- * ring is sound (a loop, an address outside memory, read-after-write order, nested indirect, too many
- * segments, a bad index): @c->head is then to be pushed with length 0; -RING_EINVAL when the ring itself
- * is broken (head out of range, avail->idx more than size ahead): the queue must stop.
+ * ring is sound (a loop, an address outside memory, read-after-write order, nested indirect, an indirect
+ * table that was not negotiated, is empty, or is not whole entries, too many segments, more than 4 GiB,
+ * a bad index): @c->head is then to be pushed with length 0; -RING_EINVAL when the ring itself is broken
+ * (head out of range, avail->idx more than size ahead): the queue must stop. Empty descriptors are skipped.
+ *
+ * A driver that offers a head again before it was given back gets it served again: whoever keeps chains
+ * bounds how many it keeps.
  */
 int ring_dev_pop(struct ring_dev *r, struct ring_chain *c);
 
@@ -217,6 +224,7 @@ struct ring_drv {
     uint16_t next_avail; /* next value of avail->idx */
     uint16_t published;  /* value of avail->idx that the device sees */
     uint16_t last_used;  /* next used entry to take */
+    uint32_t reclaimed;  /* slots that ring_drv_reclaim() has looked at */
     struct ring_desc *desc;
     struct ring_avail *avail;
     struct ring_used *used;
@@ -233,12 +241,13 @@ int ring_drv_init(struct ring_drv *r, uint32_t size, void *desc, void *avail, vo
 /**
  * ring_drv_add() - place one chain
  * @seg:      @n_out segments for the device to read, then @n_in to write
- * @table:    indirect table of at least n_out + n_in entries, or NULL for a direct chain
+ * @table:    indirect table of at least n_out + n_in entries, or NULL for a direct chain; only when
+ *            RING_F_INDIRECT_DESC was negotiated
  * @table_bus: address of @table as the device sees it
  * @token:    returned by ring_drv_get(); not NULL
  *
  * Return: 0; -RING_ENOSPC when descriptors are short (nothing changed); -RING_EINVAL for an empty chain,
- * a NULL token, a zero-length segment, or a device-writable total beyond 32 bits.
+ * a NULL token, a zero-length segment, a total beyond 32 bits, or more segments than could ever fit.
  */
 int ring_drv_add(struct ring_drv *r, const struct ring_bus_seg *seg, uint32_t n_out, uint32_t n_in,
                  struct ring_desc *table, uint64_t table_bus, void *token);
@@ -253,13 +262,17 @@ bool ring_drv_publish(struct ring_drv *r);
  */
 int ring_drv_get(struct ring_drv *r, void **token, uint32_t *len);
 
-/** ring_drv_no_interrupts(), ring_drv_want_interrupt() - as their device-side twins, for signals */
+/**
+ * ring_drv_no_interrupts(), ring_drv_want_interrupt() - as their device-side twins, for signals
+ *
+ * With EVENT_IDX one call of ring_drv_want_interrupt() buys one signal: call it before each sleep.
+ */
 void ring_drv_no_interrupts(struct ring_drv *r);
 bool ring_drv_want_interrupt(struct ring_drv *r);
 
 /**
  * ring_drv_reclaim() - after a device reset: take back the next chain still in flight
- * Return: its token, or NULL when none is left.
+ * Return: its token, or NULL when none is left; then ring_drv_init() before the ring is used again.
  */
 void *ring_drv_reclaim(struct ring_drv *r);
 
