@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# The front door. Each target sets up what it needs; the work is done by scripts/ and meson.
+#
+#   BUILD=DIR  where everything is built (default: build)
+
+BUILD ?= build
+PREFIX ?= /usr/local
+export VIOFS_BUILD := $(abspath $(BUILD))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test soak fuzz bench lint format dist install clean
+
+help: ## this list
+	@echo "viofs: share a directory of a Linux host with virtual machines"
+	@echo
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install the Debian packages that all targets need
+	@scripts/setup
+
+demo: ## share a directory with a Linux guest in QEMU and show it (SHARE=DIR: your directory)
+	@scripts/setup build demo
+	@scripts/build release
+	@scripts/demo
+
+test: ## build all variants and run all tests, about five minutes
+	@scripts/setup build demo test
+	@tests/run $(STAGES)
+
+soak: ## the tests with their long lists, an hour or two
+	@scripts/setup build demo test
+	@tests/run --soak $(STAGES)
+
+fuzz: ## ten million executions of each fuzzer
+	@scripts/setup build test
+	@scripts/fuzz
+
+bench: ## measure virtiofsd against its peers, write docs/performance.md
+	@scripts/setup build test bench
+	@scripts/build release
+	@bench/run
+
+lint: ## formatting, static analysis, scripts, spelling: must be clean
+	@scripts/setup build test lint
+	@scripts/lint
+
+format: ## lay out the C sources
+	@git ls-files '*.[ch]' | xargs clang-format -i
+
+dist: ## build what ships into dist/
+	@scripts/setup build
+	@scripts/dist dist
+
+install: ## install the host's half under PREFIX (default /usr/local), DESTDIR is honoured
+	@scripts/setup build
+	@scripts/build release
+	@meson configure $(VIOFS_BUILD)/release -Dprefix=$(PREFIX)
+	@meson install -C $(VIOFS_BUILD)/release --no-rebuild
+
+clean: ## remove what was built
+	rm -rf $(VIOFS_BUILD) dist
