@@ -29,6 +29,17 @@
 /* Longest prefix that is ever copied: header, arguments, a 64 KiB xattr value or a batch of forgets. */
 #define FUSE_COPY_MAX (132u * 1024u)
 
+/* Linux errno numbers by value: the Windows compiler's <errno.h> has others. */
+enum fuse_error {
+    FUSE_ERR_IO = 5,
+    FUSE_ERR_2BIG = 7,
+    FUSE_ERR_INVAL = 22,
+    FUSE_ERR_RANGE = 34,
+    FUSE_ERR_NAMETOOLONG = 36,
+    FUSE_ERR_NOSYS = 38,
+    FUSE_ERR_PROTO = 71,
+};
+
 /* What an opcode's request consists of, after the header. */
 enum fuse_op_flags {
     OP_NAME1 = 1 << 0,       /* a NUL-terminated name follows the arguments */
@@ -41,6 +52,7 @@ enum fuse_op_flags {
     OP_NO_REPLY = 1 << 7,    /* FORGET, BATCH_FORGET, INTERRUPT: nothing is written back */
     OP_DOT_OK = 1 << 8,      /* "." and ".." are legal names: LOOKUP only */
     OP_WRITES = 1 << 9,      /* changes the share: refused when it is read-only */
+    OP_NAME_VOID = 1 << 10,  /* the name says nothing: TMPFILE carries "/" */
 };
 
 struct fuse_op {

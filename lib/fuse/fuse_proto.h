@@ -19,6 +19,17 @@
 /* The newest minor that this code knows. */
 #define FUSE_OUR_MINOR 41
 
+/* 7.38; Debian's copy has the extension header but not its one user beside the security context */
+#ifndef FUSE_CREATE_SUPP_GROUP
+#define FUSE_CREATE_SUPP_GROUP (1ULL << 34)
+#endif
+#define VIOFS_FUSE_EXT_GROUPS 32 /* FUSE_EXT_GROUPS: an enum constant in newer headers */
+
+struct viofs_supp_groups { /* struct fuse_supp_groups */
+    uint32_t nr_groups;
+    uint32_t groups[];
+};
+
 /* 7.39 */
 #define VIOFS_FUSE_STATX 52 /* an enum constant in newer headers, so not to be tested for */
 #ifndef FUSE_DIRECT_IO_ALLOW_MMAP
@@ -68,6 +79,12 @@ _Static_assert(sizeof(struct viofs_statx) == 256, "linux/fuse.h 7.39");
 _Static_assert(offsetof(struct viofs_statx, atime) == 64, "linux/fuse.h 7.39");
 _Static_assert(sizeof(struct viofs_statx_in) == 24, "linux/fuse.h 7.39");
 _Static_assert(sizeof(struct viofs_statx_out) == 288, "linux/fuse.h 7.39");
+
+_Static_assert(sizeof(struct viofs_supp_groups) == 4, "linux/fuse.h 7.38");
+_Static_assert(sizeof(struct fuse_ext_header) == 8, "linux/fuse.h 7.38");
+_Static_assert(sizeof(struct fuse_secctx_header) == 8, "linux/fuse.h 7.36");
+_Static_assert(sizeof(struct fuse_secctx) == 8, "linux/fuse.h 7.36");
+_Static_assert(offsetof(struct fuse_in_header, total_extlen) == 36, "linux/fuse.h 7.38");
 
 _Static_assert(sizeof(struct fuse_in_header) == 40, "linux/fuse.h");
 _Static_assert(sizeof(struct fuse_out_header) == 16, "linux/fuse.h");

@@ -49,6 +49,9 @@ uint32_t seg_slice(const struct ring_seg *seg, uint32_t n, uint64_t skip, uint64
 size_t seg_copy_out(void *to, size_t len, const struct ring_seg *seg, uint32_t n, uint64_t skip);
 size_t seg_copy_in(const struct ring_seg *seg, uint32_t n, uint64_t skip, const void *from, size_t len);
 
+/* A guest can use no longer name (name_check()); callers leave longer ones out of a listing. */
+#define FUSE_LONGEST_NAME 255u
+
 /**
  * fuse_dirent_put() - append one READDIR entry
  * @off: cookie of the entry *after* this one.   Return: bytes used, 0 when it does not fit.
