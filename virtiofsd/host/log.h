@@ -16,8 +16,16 @@ enum log_level { LOG_OFF_, LOG_ERROR_, LOG_WARN_, LOG_INFO_, LOG_DEBUG_, LOG_TRA
 
 extern enum log_level log_threshold; /* set once, before threads start */
 
-/** log_init() - choose sink and threshold. @use_syslog: openlog() is called before the sandbox closes. */
-void log_init(enum log_level threshold, bool use_syslog);
+/**
+ * log_init() - choose sink and threshold, before the sandbox closes
+ * @use_syslog: to /dev/log as well as to stderr, until log_started(); then to /dev/log only
+ *
+ * Return: 0, or -errno when there is no syslog to talk to (lines go to stderr then).
+ */
+int log_init(enum log_level threshold, bool use_syslog);
+
+/** log_started() - the daemon is up: nobody watches stderr any more, if there is another sink */
+void log_started(void);
 
 __attribute__((format(printf, 2, 3))) void log_line(enum log_level level, const char *fmt, ...);
 

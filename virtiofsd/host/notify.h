@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * notify.h - what systemd and the daemon tell each other
+ *
+ * Readiness (sd_notify(3)) and sockets that were opened for us (sd_listen_fds(3)). Both protocols are
+ * a few environment variables and one datagram; no library is needed for them.
+ */
+#ifndef VIOFS_NOTIFY_H
+#define VIOFS_NOTIFY_H
+
+/**
+ * notify_open() - open $NOTIFY_SOCKET, before the sandbox hides it
+ *
+ * Removes the variable, so that no child speaks in our name.
+ * Return: a descriptor for notify_send(), or -1 when there is nobody to tell.
+ */
+int notify_open(void);
+
+/** notify_send() - tell the service manager, e.g. "READY=1". @fd: -1 does nothing. Never blocks. */
+void notify_send(int fd, const char *state);
+
+/**
+ * notify_listen_fd() - the listening socket that systemd opened for this process
+ *
+ * Removes the variables. Return: 3, or -1 when there is not exactly one socket for us.
+ */
+int notify_listen_fd(void);
+
+#endif
