@@ -94,4 +94,7 @@ enum conf_action { CONF_RUN, CONF_DONE /* --help and the like: printed, exit 0 *
  */
 int conf_parse(struct conf *conf, int argc, char **argv);
 
+/** conf_free() - release the strings and lists; only once no thread reads them any more */
+void conf_free(struct conf *conf);
+
 #endif

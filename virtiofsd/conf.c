@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * conf.c - read the command line and configuration files
+ *
+ * Theory of operation
+ *
+ *   The same option may be spelt --name=value, --name value, -o name=value, or "name = value" in a
+ *   file; all of them end in apply(), which looks the row up in the option table and lets it check and
+ *   store the value. '-' and '_' are the same in names; "no-" before a switch's name turns it off.
+ *
+ *   The command line is walked twice: first only --config acts, so that files come before everything
+ *   the command line says, wherever it says it. Later words win over earlier ones.
+ *
+ *   A -o list is divided at commas; a doubled comma is a comma of a value, which is how libvirt writes
+ *   a path that has one. The first '=' ends the name, further ones belong to the value.
+ *
+ * Ownership: values are copied.   Locks: none; runs before any thread is started.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "conf_table.h"
+#include "host/cleanup.h"
+#include "host/notify.h"
+
+int conf_fail(const struct conf_reader *r, const char *fmt, ...)
+{
+    char text[1024];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    fprintf(stderr, "virtiofsd: %s: %s\n", r->where, text);
+    return -EINVAL;
+}
+
+/* Names are equal when they differ in '-' and '_' only. */
+static bool same_name(const char *known, const char *name, size_t len)
+{
+    if (!known || strlen(known) != len)
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        if (known[i] != (name[i] == '_' ? '-' : name[i]))
+            return false;
+    }
+    return true;
+}
+
+const struct conf_option *conf_find(const char *name, size_t len, bool *negative)
+{
+    *negative = false;
+    for (const struct conf_option *o = conf_options; o < conf_options + conf_n_options; o++) {
+        if (same_name(o->name, name, len) || same_name(o->also, name, len))
+            return o;
+    }
+    if (len <= 3 || !same_name("no-", name, 3))
+        return NULL;
+    const struct conf_option *o = conf_find(name + 3, len - 3, negative);
+    if (*negative || !o || !o->off)
+        return NULL;
+    *negative = true;
+    return o;
+}
+
+enum conf_rank conf_rank_of(const struct conf_reader *r, const char *name)
+{
+    bool negative;
+    const struct conf_option *o = conf_find(name, strlen(name), &negative);
+    return o ? (enum conf_rank)r->set_by[o - conf_options] : RANK_DEFAULT;
+}
+
+/*
+ * One option. @value is NULL when none was written. r->where says how it was spelt.
+ */
+static int apply(struct conf_reader *r, const struct conf_option *o, bool negative,
+                 const char *value)
+{
+    if (negative && value)
+        return conf_fail(r, "takes no value; leave '%s' out", value);
+    if (negative)
+        value = o->off;
+    else if (!value)
+        value = o->bare;
+    if (!value && o->set != conf_set_refused)
+        return conf_fail(r, "needs a value (%s)", o->arg ? o->arg : o->words[0].word);
+    if (r->files_only != (o->set == conf_set_config) && r->rank == RANK_COMMAND)
+        return 0;
+    int err = o->set(r, o, value);
+    if (!err)
+        r->set_by[o - conf_options] = (uint8_t)r->rank;
+    return err;
+}
+
+/* "name", "name=value" of a -o list */
+static int apply_item(struct conf_reader *r, const char *item)
+{
+    size_t len = strcspn(item, "=");
+    bool negative;
+    const struct conf_option *o = conf_find(item, len, &negative);
+
+    snprintf(r->where, sizeof(r->where), "-o %.*s", (int)(len < 64 ? len : 64), item);
+    if (!o)
+        return conf_fail(r, "no such option; see virtiofsd --help (a comma inside a value is "
+                            "written twice)");
+    return apply(r, o, negative, item[len] ? item + len + 1 : NULL);
+}
+
+/* The list of one -o. */
+static int apply_list(struct conf_reader *r, const char *list)
+{
+    cleanup_free char *item = malloc(strlen(list) + 1);
+    int err = item ? 0 : -ENOMEM;
+
+    while (*list && !err) {
+        size_t n = 0;
+        while (*list && (*list != ',' || list[1] == ',')) {
+            if (*list == ',')
+                list++;
+            item[n++] = *list++;
+        }
+        item[n] = '\0';
+        if (*list)
+            list++;
+        if (n)
+            err = apply_item(r, item);
+    }
+    return err;
+}
+
+/*
+ * "--name", "--name=value", "--name value". Return: arguments used, or -EINVAL.
+ */
+static int apply_long(struct conf_reader *r, const char *arg, const char *next)
+{
+    size_t len = strcspn(arg, "=");
+    bool negative;
+    const struct conf_option *o = conf_find(arg, len, &negative);
+
+    snprintf(r->where, sizeof(r->where), "--%.*s", (int)(len < 64 ? len : 64), arg);
+    if (!o)
+        return conf_fail(r, "no such option; see virtiofsd --help");
+    if (arg[len])
+        return apply(r, o, negative, arg + len + 1) ?: 1;
+    if (negative || o->bare)
+        return apply(r, o, negative, NULL) ?: 1;
+    return apply(r, o, false, next) ?: 2;
+}
+
+static const struct conf_option *find_letter(char letter)
+{
+    for (const struct conf_option *o = conf_options; o < conf_options + conf_n_options; o++) {
+        if (letter && o->letter == letter)
+            return o;
+    }
+    return NULL;
+}
+
+/* "-d", "-o list", "-olist". Return: arguments used, or -EINVAL. */
+static int apply_short(struct conf_reader *r, const char *arg, const char *next)
+{
+    snprintf(r->where, sizeof(r->where), "-%.64s", arg);
+    if (arg[0] == 'o') {
+        const char *list = arg[1] ? arg + 1 : next;
+        if (!list)
+            return conf_fail(r, "needs a list of options, such as -o source=DIR,cache=auto");
+        return apply_list(r, list) ?: (arg[1] ? 1 : 2);
+    }
+    const struct conf_option *o = arg[0] && !arg[1] ? find_letter(arg[0]) : NULL;
+    if (!o)
+        return conf_fail(r, "no such option; see virtiofsd --help");
+    return apply(r, o, false, NULL) ?: 1;
+}
+
+static int read_arguments(struct conf_reader *r, int argc, char **argv)
+{
+    for (int i = 1; i < argc && !r->done;) {
+        const char *arg = argv[i], *next = i + 1 < argc ? argv[i + 1] : NULL;
+        int used;
+        if (strncmp(arg, "--", 2) == 0 && arg[2]) {
+            used = apply_long(r, arg + 2, next);
+        } else if (arg[0] == '-' && arg[1] && arg[1] != '-') {
+            used = apply_short(r, arg + 1, next);
+        } else {
+            snprintf(r->where, sizeof(r->where), "%.64s", arg);
+            used = conf_fail(r, "stands alone; directories are shared with --shared-dir DIR, and "
+                                "values that may be left out are written --option=value");
+        }
+        if (used < 0)
+            return used;
+        i += used;
+    }
+    return 0;
+}
+
+/* Cut blanks off both ends, in place. */
+static char *trim(char *s)
+{
+    s += strspn(s, " \t");
+    size_t n = strlen(s);
+    while (n && strchr(" \t\r\n", s[n - 1]))
+        n--;
+    s[n] = '\0';
+    return s;
+}
+
+/* One line of a file: nothing, "# comment", "name", "name = value". */
+static int read_line(struct conf_reader *r, const char *file, unsigned line_no, char *line)
+{
+    char *value = strchr(line, '=');
+    if (value)
+        *value++ = '\0';
+    char *name = trim(line);
+    bool negative;
+    const struct conf_option *o = conf_find(name, strlen(name), &negative);
+
+    snprintf(r->where, sizeof(r->where), "%.400s:%u: %.64s", file, line_no, name);
+    if (!o)
+        return conf_fail(r, "no such option; lines are 'name = value', as explained in man "
+                            "virtiofsd, one share a file");
+    if (o->set == conf_set_config || o->set == conf_set_help || o->set == conf_set_version ||
+        o->set == conf_set_capabilities)
+        return conf_fail(r, "belongs on the command line, not into a file");
+    return apply(r, o, negative, value ? trim(value) : NULL);
+}
+
+/** conf_set_config() - read a file of options, below the command line in rank */
+int conf_set_config(struct conf_reader *r, const struct conf_option *o, const char *value)
+{
+    cleanup_free char *line = NULL;
+    size_t size = 0;
+    unsigned line_no = 0;
+    int err = 0;
+
+    (void)o;
+    FILE *f = fopen(value, "re");
+    if (!f)
+        return conf_fail(r, "%s: %s", value, strerror(errno));
+    r->rank = RANK_FILE;
+    errno = 0;
+    while (!err && getline(&line, &size, f) >= 0) {
+        line_no++;
+        char *text = trim(line);
+        if (*text && *text != '#')
+            err = read_line(r, value, line_no, text);
+        errno = 0;
+    }
+    int read_err = errno;
+    r->rank = RANK_COMMAND;
+    if (!err && !feof(f)) {
+        snprintf(r->where, sizeof(r->where), "--config");
+        err = conf_fail(r, "%s: %s", value, strerror(read_err));
+    }
+    fclose(f);
+    return err;
+}
+
+static void set_defaults(struct conf *conf)
+{
+    *conf = (struct conf){
+        .listen_fd = -1,
+        .thread_pool_size = -1,
+        .rlimit_nofile = -1,
+        .cache = CACHE_AUTO,
+        .timeout = -1,
+        .readdirplus = true,
+        .announce_submounts = true,
+        .posix_acl = WHEN_NEVER,
+        .security_label = WHEN_NEVER,
+        .killpriv_v2 = WHEN_AUTO,
+        .inode_file_handles = HANDLES_PREFER,
+        .sandbox = SANDBOX_NAMESPACE,
+        .seccomp = SECCOMP_KILL,
+        .log_level = LOG_INFO_,
+    };
+}
+
+int conf_read(struct conf *conf, const struct conf_env *env, int argc, char **argv)
+{
+    struct conf_reader r = {.conf = conf, .env = env, .rank = RANK_COMMAND};
+    int err;
+
+    set_defaults(conf);
+    r.files_only = true;
+    err = read_arguments(&r, argc, argv);
+    r.files_only = false;
+    if (!err)
+        err = read_arguments(&r, argc, argv);
+    if (!err && r.capabilities && !r.done) {
+        conf_print_capabilities();
+        r.done = true;
+    }
+    if (!err && r.done)
+        return fflush(stdout) == 0 ? CONF_DONE : -EINVAL;
+    if (!err)
+        err = conf_check(&r);
+    return err ? err : CONF_RUN;
+}
+
+int conf_parse(struct conf *conf, int argc, char **argv)
+{
+    struct conf_env env = {.euid = geteuid(), .activated_fd = notify_listen_fd()};
+    int r = conf_read(conf, &env, argc, argv);
+
+    return r == CONF_RUN && conf_check_source(conf) ? -EINVAL : r;
+}
+
+void conf_free(struct conf *conf)
+{
+    const char *strings[] = {conf->source,       conf->socket_path, conf->socket_group, conf->tag,
+                             conf->stats_socket, conf->xattrmap,    conf->modcaps};
+
+    for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++)
+        free((char *)strings[i]);
+    free(conf->uid_map);
+    free(conf->gid_map);
+    free(conf->xlate_uid);
+    free(conf->xlate_gid);
+    *conf = (struct conf){.listen_fd = -1};
+}

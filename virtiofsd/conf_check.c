@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * conf_check.c - options that contradict, need or imply each other
+ *
+ * Runs once, after everything has been read. What the command line says wins over a file even where
+ * the two use different options for one thing (--fd over a file's socket-path); a contradiction within
+ * either is an error that names both options and what to do.
+ *
+ * Ownership: edits the struct conf of its reader.   Locks: none.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "conf_table.h"
+
+/* Report a problem of the option @name, which no longer is the one being read. */
+static int complain(struct conf_reader *r, const char *name, const char *text)
+{
+    snprintf(r->where, sizeof(r->where), "--%s", name);
+    return conf_fail(r, "%s", text);
+}
+
+static void drop(const char **string)
+{
+    free((char *)*string);
+    *string = NULL;
+}
+
+static int check_socket(struct conf_reader *r)
+{
+    struct conf *c = r->conf;
+    enum conf_rank fd = conf_rank_of(r, "fd"), path = conf_rank_of(r, "socket-path");
+
+    if (fd != RANK_DEFAULT && fd == path)
+        return complain(r, "fd", "cannot go with --socket-path: give one socket to listen on");
+    if (fd > path) {
+        drop(&c->socket_path);
+        if (conf_rank_of(r, "socket-group") < fd)
+            drop(&c->socket_group);
+    } else if (path > fd) {
+        c->listen_fd = -1;
+    }
+    if (!c->socket_path && c->listen_fd < 0)
+        c->listen_fd = r->env->activated_fd;
+    if (!c->socket_path && c->listen_fd < 0)
+        return complain(r, "socket-path",
+                        "nothing to listen on: add --socket-path PATH (or --fd N "
+                        "for a listening socket that was inherited)");
+    if (!c->socket_path && c->socket_group)
+        return complain(r, "socket-group",
+                        "needs --socket-path: a socket that was handed over has "
+                        "its permissions already; set them where it is made");
+    if (c->socket_path && c->stats_socket && strcmp(c->socket_path, c->stats_socket) == 0)
+        return complain(r, "stats-socket", "is the same path as --socket-path; use another");
+    return 0;
+}
+
+static int check_attributes(struct conf_reader *r)
+{
+    struct conf *c = r->conf;
+    const char *needs = c->xattrmap                       ? "xattrmap"
+                        : c->posix_acl != WHEN_NEVER      ? "posix-acl"
+                        : c->security_label != WHEN_NEVER ? "security-label"
+                                                          : NULL;
+
+    if (needs && !c->xattr && conf_rank_of(r, "xattr") >= conf_rank_of(r, needs))
+        return complain(r, needs, "needs extended attributes: remove --no-xattr");
+    if (needs)
+        c->xattr = true;
+    if (c->posix_acl != WHEN_NEVER && (c->n_xlate_uid || c->n_xlate_gid))
+        return complain(r, "posix-acl",
+                        "cannot go with --translate-uid or --translate-gid: the ids "
+                        "inside ACLs are not translated; use --uid-map/--gid-map, "
+                        "or leave ACLs off");
+    if (conf_rank_of(r, "readdirplus") == RANK_DEFAULT)
+        c->readdirplus = c->cache != CACHE_NEVER;
+    return 0;
+}
+
+static bool overlap(uint32_t a, uint32_t n, uint32_t b, uint32_t m)
+{
+    return a < (uint64_t)b + m && b < (uint64_t)a + n;
+}
+
+static int check_idmap(struct conf_reader *r, const char *name, const struct conf_idmap *m,
+                       size_t n)
+{
+    if (n == 0)
+        return 0;
+    if (r->conf->sandbox != SANDBOX_NAMESPACE)
+        return complain(r, name, "is a map of the user namespace: it needs --sandbox namespace");
+    if (r->env->euid == 0)
+        return complain(r, name,
+                        "is for starting as an ordinary user; root gets no user "
+                        "namespace: use --translate-uid and --translate-gid to change "
+                        "owners");
+    for (size_t i = 0; i < n; i++) {
+        for (size_t j = 0; j < i; j++) {
+            if (overlap(m[i].inside, m[i].count, m[j].inside, m[j].count) ||
+                overlap(m[i].outside, m[i].count, m[j].outside, m[j].count))
+                return complain(r, name, "two of the ranges overlap; each id can be mapped once");
+        }
+    }
+    return 0;
+}
+
+/* Where a rule takes guest ids from (or host ids): its first id, or false when it takes none. */
+static bool guest_base(const struct conf_xlate *x, uint32_t *base)
+{
+    *base = x->from;
+    return x->kind != XLATE_HOST && x->kind != XLATE_SQUASH_HOST;
+}
+
+static bool host_base(const struct conf_xlate *x, uint32_t *base)
+{
+    *base = x->kind == XLATE_MAP ? x->to : x->from;
+    return x->kind == XLATE_HOST || x->kind == XLATE_SQUASH_HOST || x->kind == XLATE_MAP;
+}
+
+static int check_xlate(struct conf_reader *r, const char *name, const struct conf_xlate *x,
+                       size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        for (size_t j = 0; j < i; j++) {
+            uint32_t a, b;
+            if ((guest_base(&x[i], &a) && guest_base(&x[j], &b) &&
+                 overlap(a, x[i].count, b, x[j].count)) ||
+                (host_base(&x[i], &a) && host_base(&x[j], &b) &&
+                 overlap(a, x[i].count, b, x[j].count)))
+                return complain(r, name,
+                                "two rules take the same id in the same direction; make "
+                                "the ranges disjoint");
+        }
+    }
+    return 0;
+}
+
+int conf_check(struct conf_reader *r)
+{
+    struct conf *c = r->conf;
+    int err;
+
+    if (!c->source)
+        return complain(r, "shared-dir",
+                        "nothing to share: add --shared-dir DIR (or -o source=DIR)");
+    if ((err = check_socket(r)) || (err = check_attributes(r)) ||
+        (err = check_idmap(r, "uid-map", c->uid_map, c->n_uid_map)) ||
+        (err = check_idmap(r, "gid-map", c->gid_map, c->n_gid_map)) ||
+        (err = check_xlate(r, "translate-uid", c->xlate_uid, c->n_xlate_uid)) ||
+        (err = check_xlate(r, "translate-gid", c->xlate_gid, c->n_xlate_gid)))
+        return err;
+    return 0;
+}
+
+int conf_check_source(struct conf *conf)
+{
+    const char *source = conf->source;
+    char *path = realpath(source, NULL);
+    struct stat st;
+
+    if (!path || stat(path, &st) < 0) {
+        fprintf(stderr, "virtiofsd: --shared-dir: %s: %s; create it, or correct the path\n", source,
+                strerror(errno));
+        free(path);
+        return -EINVAL;
+    }
+    if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode)) {
+        fprintf(stderr,
+                "virtiofsd: --shared-dir: %s is neither a directory nor a regular file; "
+                "share the directory that holds it\n",
+                source);
+        free(path);
+        return -EINVAL;
+    }
+    free((char *)conf->source);
+    conf->source = path;
+    return 0;
+}
