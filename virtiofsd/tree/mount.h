@@ -26,9 +26,9 @@ struct mount {
     uint32_t dev_major, dev_minor;
     int64_t f_type; /* statfs */
     enum mount_stamp stamp;
-    bool local;     /* close needs no FLUSH, killpriv is reliable */
-    bool handles;   /* name_to_handle_at works */
-    int fd;         /* O_RDONLY inside the mount, or -1: for open_by_handle_at() */
+    bool local;   /* close needs no FLUSH, killpriv is reliable */
+    bool handles; /* name_to_handle_at works */
+    int fd;       /* O_RDONLY inside the mount, or -1: for open_by_handle_at() */
 };
 
 struct mounts;

@@ -82,20 +82,26 @@ int tree_lookup(struct tree *tree, struct inode *parent, const char *name, struc
 int tree_adopt(struct tree *tree, struct inode *parent, const char *name, int fd,
                const struct statx *stx, struct inode **inode);
 
+/** tree_adopt_at() - the same by name, with the parent's descriptor in the caller's hand (READDIRPLUS) */
+int tree_adopt_at(struct tree *tree, struct inode *parent, int dirfd, const char *name,
+                  const struct statx *stx, struct inode **inode);
+
 /** tree_forget() - the guest forgets @n lookups of @id; more than there are is clamped. 0 or -ESTALE. */
 int tree_forget(struct tree *tree, uint64_t id, uint64_t n);
 
-/** tree_renamed() - a rename that we made: what was @old_name in @old_parent is now @name in @parent */
-void tree_renamed(struct tree *tree, struct inode *old_parent, const char *old_name,
-                  struct inode *parent, const char *name);
+/** tree_renamed() - after a rename that we made: whatever is @name in @parent now is known by that name */
+void tree_renamed(struct tree *tree, struct inode *parent, const char *name);
 
 /**
- * tree_pin_victim() - before a name goes: keep what it names reachable if the guest still knows it
+ * tree_victim() - before a name goes: keep what it names reachable if the guest still knows it
  *
- * To be called before unlink, rmdir and rename-over. Does nothing for unknown inodes. Best effort: when the
- * cache is full of pinned descriptors the inode becomes stale instead.
+ * To be called before unlink, rmdir and rename-over; tree_victim_done() follows. Best effort: when the cache
+ * is full of pinned descriptors the inode becomes stale instead.
+ * Return: a reference, or NULL when nothing known goes.
  */
-void tree_pin_victim(struct tree *tree, struct inode *parent, const char *name);
+struct inode *tree_victim(struct tree *tree, struct inode *parent, const char *name);
+/** tree_victim_done() - @gone: the name did go. Takes the reference back. @victim may be NULL. */
+void tree_victim_done(struct tree *tree, struct inode *victim, bool gone);
 
 #define TREE_STATX_MASK (STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID)
 
@@ -125,10 +131,12 @@ int inode_open(struct tree *tree, struct inode *inode, int flags, struct inode_f
 /**
  * inode_lend_fd() - a new file's own descriptor serves as the inode's while its handle is open
  *
- * No-op when the inode has one. The entry leaves the cache in inode_fd_put() of @hold, without closing @fd;
- * an inode whose last name has gone gets an O_PATH descriptor of its own then.
+ * Fills @hold. Where the inode has a descriptor already that one is held; else hold->fd == @fd, the
+ * descriptor belongs to the cache now, and inode_return_fd() takes it out again and closes it.
  */
 void inode_lend_fd(struct tree *tree, struct inode *inode, int fd, struct inode_fd *hold);
+/** inode_return_fd() - an inode whose last name has gone keeps an O_PATH descriptor instead */
+void inode_return_fd(struct tree *tree, struct inode *inode, struct inode_fd *hold);
 
 /** tree_proc_path() - name of a descriptor relative to tree_proc_fd(); @buf at least 12 bytes */
 void tree_proc_path(char *buf, int fd);

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * lookup.c - from a name to an inode
+ *
+ * Theory of operation
+ *
+ *   A lookup is one statx by name. If an inode of that identity is known, that is all: no open, no close.
+ *   A new one costs an allocation besides. Its last known name is refreshed on the way, so that hard links
+ *   and host-side renames that a guest has looked up again are followed.
+ *
+ *   On file systems whose numbers prove nothing (STAMP_NONE) a new inode is opened and kept open; when the
+ *   cache can keep no more, the inode is known by its id alone and never matched again.
+ *
+ * syscalls: close
+ */
+#include <unistd.h>
+
+#include "host/cleanup.h"
+#include "tree/tree_int.h"
+
+/* One more lookup by the guest; shard lock held, caller has its own reference. */
+static void count_lookup(struct inode *inode)
+{
+    if (inode->nlookup++ == 0)
+        inode_ref(inode);
+}
+
+/* A descriptor must vouch for the identity. Return: true if one does now. */
+static bool keep_identity(struct tree *t, struct inode *inode, int fd, int dirfd, const char *name)
+{
+    char path[12];
+    struct inode_fd f;
+    int own;
+
+    if (fd >= 0) {
+        tree_proc_path(path, fd);
+        own = openat(t->p.proc_fd, path, O_PATH | O_CLOEXEC);
+    } else {
+        own = open_child_path(dirfd, name);
+    }
+    if (own < 0)
+        return false;
+    /* By name again: what was opened must be what was seen. */
+    struct statx stx;
+    if (statx(own, "", AT_EMPTY_PATH, TREE_STATX_MASK, &stx) < 0 || stx.stx_ino != inode->ino) {
+        close(own);
+        return false;
+    }
+    fdcache_install(t, inode, own, FD_KEEP, &f);
+    bool kept = f.slot && t->fds.entry[f.slot].keep;
+    inode_fd_put(t, &f);
+    return kept;
+}
+
+static int make_known(struct tree *t, struct inode *parent, const char *name, int fd, int dirfd,
+                      const struct statx *stx, const struct identity *id, struct inode **out)
+{
+    struct inode *fresh = table_new(t, id, stx->stx_mode);
+    uint64_t hash = identity_hash(id);
+    struct inode *old_parent = NULL;
+
+    if (!fresh)
+        return -ENOMEM;
+    if (t->p.can_handles && t->p.handles == HANDLES_MANDATORY) {
+        int r = fd >= 0 ? fhandle_get(fd, "", &fresh->handle)
+                        : fhandle_get(dirfd, name, &fresh->handle);
+        if (r < 0) {
+            inode_put(t, fresh);
+            return r;
+        }
+    }
+    bool hashed = mount_at(t->mounts, id->mount)->stamp != STAMP_NONE ||
+                  keep_identity(t, fresh, fd, dirfd, name);
+    struct shard *s = inode_shard(t, fresh);
+    pthread_mutex_lock(&s->lock);
+    struct inode *known = hashed ? table_find(t, s, hash, id) : NULL;
+    struct inode *inode = known ? known : fresh;
+    old_parent = inode_set_name(t, inode, parent, name);
+    count_lookup(inode);
+    if (!known && hashed)
+        table_hash(t, s, hash, inode);
+    pthread_mutex_unlock(&s->lock);
+    if (old_parent)
+        inode_put(t, old_parent);
+    if (known)
+        inode_put(t, fresh);
+    *out = inode;
+    return 0;
+}
+
+static int adopt(struct tree *t, struct inode *parent, const char *name, int fd, int dirfd,
+                 const struct statx *stx, struct inode **out)
+{
+    struct identity id;
+    int r = identify(t, parent->mount, stx, fd, dirfd, name, &id);
+
+    if (r < 0)
+        return r;
+    uint64_t hash = identity_hash(&id);
+    struct shard *s = &t->shard[hash >> 58];
+    struct inode *old_parent = NULL;
+    pthread_mutex_lock(&s->lock);
+    struct inode *inode = table_find(t, s, hash, &id);
+    if (inode && inode_type(inode) == (stx->stx_mode & S_IFMT)) {
+        count_lookup(inode);
+        old_parent = inode_set_name(t, inode, parent, name);
+        pthread_mutex_unlock(&s->lock);
+        if (old_parent)
+            inode_put(t, old_parent);
+        *out = inode;
+        return 0;
+    }
+    pthread_mutex_unlock(&s->lock);
+    if (inode) /* same number and stamp, other type: a new file after all */
+        inode_put(t, inode);
+    return make_known(t, parent, name, fd, dirfd, stx, &id, out);
+}
+
+int tree_adopt(struct tree *t, struct inode *parent, const char *name, int fd,
+               const struct statx *stx, struct inode **out)
+{
+    struct inode_fd dir = {-1, 0};
+    int r = 0;
+
+    if (fd < 0)
+        r = inode_fd_get(t, parent, &dir);
+    if (r == 0)
+        r = adopt(t, parent, name, fd, dir.fd, stx, out);
+    inode_fd_put(t, &dir);
+    return r;
+}
+
+int tree_adopt_at(struct tree *t, struct inode *parent, int dirfd, const char *name,
+                  const struct statx *stx, struct inode **out)
+{
+    return adopt(t, parent, name, -1, dirfd, stx, out);
+}
+
+/* "." and "..": known inodes, looked up once more. */
+static int lookup_dot(struct tree *t, struct inode *inode, struct statx *stx, struct inode **out)
+{
+    int r = inode_stat(t, inode, stx);
+
+    if (r < 0) {
+        inode_put(t, inode);
+        return r;
+    }
+    if (inode_slot(inode) != TREE_ROOT_ID) {
+        struct shard *s = inode_shard(t, inode);
+        pthread_mutex_lock(&s->lock);
+        count_lookup(inode);
+        pthread_mutex_unlock(&s->lock);
+    }
+    *out = inode;
+    return 0;
+}
+
+int tree_lookup(struct tree *t, struct inode *parent, const char *name, struct statx *stx,
+                struct inode **out)
+{
+    struct inode_fd dir;
+
+    if (name[0] == '.' && name[1] == '\0')
+        return lookup_dot(t, inode_ref(parent), stx, out);
+    if (name[0] == '.' && name[1] == '.' && name[2] == '\0')
+        return lookup_dot(t, inode_parent(t, parent), stx, out);
+    if (inode_type(parent) != S_IFDIR)
+        return -ENOTDIR;
+    int r = inode_fd_get(t, parent, &dir);
+    if (r < 0)
+        return r;
+    r = name_statx(dir.fd, name, stx);
+    if (r == 0)
+        r = adopt(t, parent, name, -1, dir.fd, stx, out);
+    inode_fd_put(t, &dir);
+    return r;
+}
+
+/* The inode that a descriptor shows, if it is known; a reference. */
+static struct inode *known_by_fd(struct tree *t, struct inode *parent, int fd, struct statx *stx)
+{
+    struct identity id;
+
+    if (statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, TREE_STATX_MASK, stx) < 0 ||
+        identify(t, parent->mount, stx, fd, -1, "", &id) < 0)
+        return NULL;
+    uint64_t hash = identity_hash(&id);
+    struct shard *s = &t->shard[hash >> 58];
+    pthread_mutex_lock(&s->lock);
+    struct inode *inode = table_find(t, s, hash, &id);
+    pthread_mutex_unlock(&s->lock);
+    return inode;
+}
+
+struct inode *tree_victim(struct tree *t, struct inode *parent, const char *name)
+{
+    struct inode_fd dir, held;
+    struct statx stx;
+
+    if (inode_fd_get(t, parent, &dir) < 0)
+        return NULL;
+    cleanup_close int fd = open_child_path(dir.fd, name);
+    inode_fd_put(t, &dir);
+    if (fd < 0)
+        return NULL;
+    struct inode *inode = known_by_fd(t, parent, fd, &stx);
+    if (!inode)
+        return NULL;
+    if (!S_ISDIR(stx.stx_mode) && stx.stx_nlink > 1) {
+        inode_put(t, inode); /* it lives on under another name */
+        return NULL;
+    }
+    if (!fdcache_keep(t, inode, true)) {
+        fdcache_install(t, inode, steal_fd(&fd), FD_KEEP, &held);
+        inode_fd_put(t, &held);
+    }
+    atomic_fetch_or_explicit(&inode->flags, INODE_UNLINKED, memory_order_relaxed);
+    return inode;
+}
+
+void tree_victim_done(struct tree *t, struct inode *inode, bool gone)
+{
+    if (!inode)
+        return;
+    if (!gone) {
+        atomic_fetch_and_explicit(&inode->flags, (uint8_t)~INODE_UNLINKED, memory_order_relaxed);
+        if (inode_mount(t, inode)->stamp != STAMP_NONE)
+            fdcache_keep(t, inode, false);
+    }
+    inode_put(t, inode);
+}
+
+void tree_renamed(struct tree *t, struct inode *parent, const char *name)
+{
+    struct inode_fd dir;
+    struct statx stx;
+    struct identity id;
+
+    if (inode_fd_get(t, parent, &dir) < 0)
+        return;
+    int r = name_statx(dir.fd, name, &stx);
+    if (r == 0)
+        r = identify(t, parent->mount, &stx, -1, dir.fd, name, &id);
+    inode_fd_put(t, &dir);
+    if (r < 0)
+        return;
+    uint64_t hash = identity_hash(&id);
+    struct shard *s = &t->shard[hash >> 58];
+    struct inode *old_parent = NULL;
+    pthread_mutex_lock(&s->lock);
+    struct inode *inode = table_find(t, s, hash, &id);
+    if (inode)
+        old_parent = inode_set_name(t, inode, parent, name);
+    pthread_mutex_unlock(&s->lock);
+    if (old_parent)
+        inode_put(t, old_parent);
+    if (inode)
+        inode_put(t, inode);
+}

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * mount.c - the file systems that make up the share (see mount.h)
+ *
+ * Theory of operation
+ *
+ *   What a file system can promise about identity is probed once, on the first object seen in it:
+ *   - a birth time that statx reports, and that stays with the file: stamp of first choice. Not on
+ *     overlayfs, where a copy-up makes a new file under the old number;
+ *   - file handles, which carry a generation: the stamp where there is no birth time. Not on FUSE, whose
+ *     handles change whenever the host's kernel forgets an inode;
+ *   - else nothing: known inodes are kept open so that their numbers cannot be reused.
+ *
+ *   Records are found through the parent's index first (one comparison), then through a hash.
+ *
+ * syscalls: fstatfs close
+ */
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+
+#include "host/cleanup.h"
+#include "host/log.h"
+#include "tree/tree_int.h"
+
+#define MAX_MOUNTS    65535u
+#define MOUNT_BUCKETS 1024u
+
+#ifndef FUSE_SUPER_MAGIC
+#define FUSE_SUPER_MAGIC 0x65735546
+#endif
+#ifndef XFS_SUPER_MAGIC
+#define XFS_SUPER_MAGIC 0x58465342
+#endif
+
+struct mounts {
+    pthread_mutex_t lock;
+    _Atomic(struct mount *) *at; /* MAX_MOUNTS + 1; pages appear as they are used */
+    uint16_t *next;              /* hash chains, by index + 1 */
+    uint16_t bucket[MOUNT_BUCKETS];
+    uint32_t n;
+};
+
+int mounts_new(struct mounts **out)
+{
+    struct mounts *ms = calloc(1, sizeof(*ms));
+
+    if (!ms)
+        return -ENOMEM;
+    ms->at = calloc(MAX_MOUNTS + 1, sizeof(*ms->at));
+    ms->next = calloc(MAX_MOUNTS + 1, sizeof(*ms->next));
+    if (!ms->at || !ms->next) {
+        free(ms->at);
+        free(ms->next);
+        free(ms);
+        return -ENOMEM;
+    }
+    pthread_mutex_init(&ms->lock, NULL);
+    *out = ms;
+    return 0;
+}
+
+void mounts_free(struct mounts *ms)
+{
+    if (!ms)
+        return;
+    for (uint32_t i = 0; i < ms->n; i++) {
+        struct mount *m = mount_at(ms, (uint16_t)i);
+        if (m->fd >= 0)
+            close(m->fd);
+        free(m);
+    }
+    pthread_mutex_destroy(&ms->lock);
+    free(ms->at);
+    free(ms->next);
+    free(ms);
+}
+
+struct mount *mount_at(struct mounts *ms, uint16_t index)
+{
+    return atomic_load_explicit(&ms->at[index], memory_order_acquire);
+}
+
+static bool mount_is(const struct mount *m, const struct statx *stx)
+{
+    return m && m->mnt_id == stx->stx_mnt_id && m->dev_minor == stx->stx_dev_minor &&
+           m->dev_major == stx->stx_dev_major;
+}
+
+static uint32_t mount_hash(const struct statx *stx)
+{
+    uint64_t x = stx->stx_mnt_id * 0x9e3779b97f4a7c15u ^ stx->stx_dev_major ^
+                 ((uint64_t)stx->stx_dev_minor << 20);
+    return (uint32_t)((x * 0x9e3779b97f4a7c15u) >> 54) % MOUNT_BUCKETS;
+}
+
+static bool is_local(int64_t f_type)
+{
+    switch (f_type) {
+    case EXT4_SUPER_MAGIC:
+    case XFS_SUPER_MAGIC:
+    case BTRFS_SUPER_MAGIC:
+    case TMPFS_MAGIC:
+    case F2FS_SUPER_MAGIC:
+    case OVERLAYFS_SUPER_MAGIC:
+    case RAMFS_MAGIC:
+        return true;
+    default:
+        return false; /* NFS, CIFS, FUSE, Ceph ...: close() may report errors */
+    }
+}
+
+/* Find out what the file system can promise; @dirfd/@name reach an object in it. */
+static int mount_probe(struct mount *m, const struct statx *stx, int dirfd, const char *name)
+{
+    struct statfs sfs;
+    cleanup_close int opened = -1;
+    int fd = dirfd;
+
+    if (*name) {
+        opened = open_child_path(dirfd, name);
+        if (opened < 0)
+            return opened;
+        fd = opened;
+    }
+    if (fstatfs(fd, &sfs) < 0)
+        return -errno;
+    struct fhandle *h = NULL;
+    m->handles = fhandle_get(fd, "", &h) == 0;
+    free(h);
+    m->mnt_id = stx->stx_mnt_id;
+    m->dev_major = stx->stx_dev_major;
+    m->dev_minor = stx->stx_dev_minor;
+    m->f_type = (int64_t)sfs.f_type;
+    m->local = is_local(m->f_type);
+    m->fd = -1;
+    if ((stx->stx_mask & STATX_BTIME) && m->f_type != OVERLAYFS_SUPER_MAGIC)
+        m->stamp = STAMP_BTIME;
+    else if (m->handles && m->f_type != FUSE_SUPER_MAGIC)
+        m->stamp = STAMP_HANDLE;
+    else
+        m->stamp = STAMP_NONE;
+    return 0;
+}
+
+static int mount_find_locked(struct mounts *ms, const struct statx *stx, int dirfd,
+                             const char *name)
+{
+    uint32_t b = mount_hash(stx);
+
+    for (uint32_t i = ms->bucket[b]; i; i = ms->next[i - 1])
+        if (mount_is(mount_at(ms, (uint16_t)(i - 1)), stx))
+            return (int)(i - 1);
+    if (ms->n == MAX_MOUNTS) {
+        log_warn_limited("more than %u mounts in the share: refusing another", MAX_MOUNTS);
+        return -ENFILE;
+    }
+    struct mount *m = calloc(1, sizeof(*m));
+    if (!m)
+        return -ENOMEM;
+    int r = mount_probe(m, stx, dirfd, name);
+    if (r < 0) {
+        free(m);
+        return r;
+    }
+    uint32_t index = ms->n++;
+    ms->next[index] = ms->bucket[b];
+    ms->bucket[b] = (uint16_t)(index + 1);
+    atomic_store_explicit(&ms->at[index], m, memory_order_release);
+    log_debug("mount %llu (%u:%u): type %#llx, identity by %s", (unsigned long long)m->mnt_id,
+              m->dev_major, m->dev_minor, (unsigned long long)m->f_type,
+              m->stamp == STAMP_BTIME    ? "birth time"
+              : m->stamp == STAMP_HANDLE ? "file handle"
+                                         : "open descriptor");
+    return (int)index;
+}
+
+int mount_find(struct mounts *ms, uint16_t hint, const struct statx *stx, int dirfd,
+               const char *name)
+{
+    if (mount_is(mount_at(ms, hint), stx))
+        return hint;
+    pthread_mutex_lock(&ms->lock);
+    int r = mount_find_locked(ms, stx, dirfd, name);
+    pthread_mutex_unlock(&ms->lock);
+    return r;
+}
+
+int mount_handle_fd(struct mounts *ms, struct mount *m, int fd, mode_t type, int proc_fd)
+{
+    pthread_mutex_lock(&ms->lock);
+    if (m->fd < 0 && (type == S_IFDIR || type == S_IFREG)) {
+        char path[12];
+        tree_proc_path(path, fd);
+        m->fd = openat(proc_fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    }
+    int r = m->fd >= 0 ? m->fd : -EBADF;
+    pthread_mutex_unlock(&ms->lock);
+    return r;
+}

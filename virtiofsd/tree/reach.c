@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * reach.c - from an inode to its file
+ *
+ * Theory of operation
+ *
+ *   An inode is reached, in this order, by
+ *   1. its cached descriptor;
+ *   2. its last known name in its parent (whose descriptor is found the same way, top down and without
+ *      recursion, since a guest decides how deep a tree is);
+ *   3. its file handle.
+ *   What 2 and 3 find is compared with the inode's identity before anything is done with it.
+ *
+ *   Names are single components, opened with O_NOFOLLOW and RESOLVE_BENEATH, so that no step can leave the
+ *   parent. Files are opened for I/O only through a descriptor that has been identified, by way of
+ *   /proc/self/fd: between check and open nothing can be exchanged, so a device node or FIFO is never opened.
+ *
+ * syscalls: openat2 openat statx close
+ */
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "host/cleanup.h"
+#include "host/log.h"
+#include "tree/tree_int.h"
+
+#define MAX_DEPTH 65536u /* levels of directories that are opened on the way to one inode */
+
+void tree_proc_path(char *buf, int fd)
+{
+    char digits[12];
+    int n = 0;
+
+    do
+        digits[n++] = (char)('0' + fd % 10);
+    while ((fd /= 10) > 0);
+    while (n > 0)
+        *buf++ = digits[--n];
+    *buf = '\0';
+}
+
+int tree_proc_fd(const struct tree *t)
+{
+    return t->p.proc_fd;
+}
+
+int open_child_path(int dirfd, const char *name)
+{
+    struct open_how how = {.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
+                           .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
+    long fd = syscall(SYS_openat2, dirfd, name, &how, sizeof(how));
+
+    return fd < 0 ? -errno : (int)fd;
+}
+
+static int fd_statx(int fd, struct statx *stx)
+{
+    if (statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT | AT_SYMLINK_NOFOLLOW, TREE_STATX_MASK, stx) <
+        0)
+        return -errno;
+    return 0;
+}
+
+int name_statx(int dirfd, const char *name, struct statx *stx)
+{
+    if (statx(dirfd, name, AT_NO_AUTOMOUNT | AT_SYMLINK_NOFOLLOW, TREE_STATX_MASK, stx) < 0)
+        return -errno;
+    return 0;
+}
+
+/* ---- identity ----------------------------------------------------------------------------- */
+
+bool identity_is(const struct identity *id, const struct inode *inode)
+{
+    return inode->ino == id->ino && inode->stamp == id->stamp && inode->mount == id->mount;
+}
+
+static int stamp_from_handle(int fd, int dirfd, const char *name, uint64_t *stamp)
+{
+    struct fhandle *h = NULL;
+    int r = fd >= 0 ? fhandle_get(fd, "", &h) : fhandle_get(dirfd, name, &h);
+
+    if (r < 0)
+        return r;
+    *stamp = fhandle_hash(h);
+    free(h);
+    return 0;
+}
+
+int identify(struct tree *t, uint16_t hint, const struct statx *stx, int fd, int dirfd,
+             const char *name, struct identity *id)
+{
+    int m = fd >= 0 ? mount_find(t->mounts, hint, stx, fd, "")
+                    : mount_find(t->mounts, hint, stx, dirfd, name);
+
+    if (m < 0)
+        return m;
+    id->mount = (uint16_t)m;
+    id->ino = stx->stx_ino;
+    switch (mount_at(t->mounts, id->mount)->stamp) {
+    case STAMP_BTIME:
+        id->stamp = (uint64_t)stx->stx_btime.tv_sec * 1000000000u + stx->stx_btime.tv_nsec;
+        return 0;
+    case STAMP_HANDLE:
+        return stamp_from_handle(fd, dirfd, name, &id->stamp);
+    case STAMP_NONE:
+        id->stamp = 0;
+        return 0;
+    }
+    return -EINVAL;
+}
+
+/* Is @fd (or @name in @dirfd) still @inode? 0 or -ESTALE. */
+static int verify(struct tree *t, const struct inode *inode, const struct statx *stx, int fd,
+                  int dirfd, const char *name)
+{
+    struct identity id;
+
+    if ((stx->stx_mode & S_IFMT) != inode_type(inode))
+        return -ESTALE;
+    int r = identify(t, inode->mount, stx, fd, dirfd, name, &id);
+    if (r < 0)
+        return r == -ENOENT ? -ESTALE : r;
+    return identity_is(&id, inode) ? 0 : -ESTALE;
+}
+
+/* ---- by name ------------------------------------------------------------------------------ */
+
+/* Last known parent (a reference) and name. */
+static struct inode *inode_whereabouts(struct tree *t, struct inode *inode,
+                                       char name[static NAME_MAX + 1])
+{
+    struct shard *s = inode_shard(t, inode);
+    struct inode *parent = NULL;
+
+    pthread_mutex_lock(&s->lock);
+    if (inode->parent && inode->name) {
+        parent = inode_ref(slot_inode(t, inode->parent));
+        memcpy(name, inode->name, strlen(inode->name) + 1);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return parent;
+}
+
+static int open_by_handle(struct tree *t, struct inode *inode)
+{
+    struct mount *m = inode_mount(t, inode);
+    struct fhandle *copy = NULL;
+    struct shard *s = inode_shard(t, inode);
+
+    if (!t->p.can_handles)
+        return -ESTALE;
+    pthread_mutex_lock(&s->lock);
+    if (inode->handle) {
+        size_t bytes = sizeof(*copy) + inode->handle->bytes;
+        copy = malloc(bytes);
+        if (copy)
+            memcpy(copy, inode->handle, bytes);
+    }
+    pthread_mutex_unlock(&s->lock);
+    if (!copy)
+        return -ESTALE;
+    int mfd = mount_handle_fd(t->mounts, m, -1, 0, -1);
+    int fd = mfd < 0 ? -ESTALE : fhandle_open(mfd, copy);
+    free(copy);
+    return fd;
+}
+
+/* Open @inode, whose parent's descriptor is @dirfd (-1: only its handle can help). O_PATH or -errno. */
+static int open_identified(struct tree *t, struct inode *inode, int dirfd, const char *name)
+{
+    struct statx stx;
+
+    for (int way = dirfd >= 0 ? 0 : 1; way < 2; way++) {
+        cleanup_close int fd = way == 0 ? open_child_path(dirfd, name) : open_by_handle(t, inode);
+        if (fd < 0) {
+            if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM)
+                return steal_fd(&fd);
+            continue;
+        }
+        int r = fd_statx(fd, &stx);
+        if (r == 0)
+            r = verify(t, inode, &stx, fd, -1, "");
+        if (r == 0)
+            return steal_fd(&fd);
+    }
+    return -ESTALE;
+}
+
+/* The chain of ancestors without a descriptor, nearest first; each is referenced. */
+struct climb {
+    struct inode **at;
+    uint32_t n, room;
+};
+
+static int climb_push(struct climb *c, struct inode *inode)
+{
+    if (c->n == c->room) {
+        uint32_t room = c->room ? c->room * 2 : 16;
+        struct inode **at =
+            c->n == MAX_DEPTH ? NULL : realloc(c->at, room * sizeof(struct inode *));
+        if (!at)
+            return c->n == MAX_DEPTH ? -ENAMETOOLONG : -ENOMEM;
+        c->at = at;
+        c->room = room;
+    }
+    c->at[c->n++] = inode;
+    return 0;
+}
+
+/*
+ * Go up from @inode until something can be reached, then open downwards. Each step pins its parent only
+ * while the child is opened.
+ */
+static int climb_open(struct tree *t, struct inode *inode, enum fd_install how,
+                      struct inode_fd *out)
+{
+    struct climb c = {0};
+    char name[NAME_MAX + 1];
+    struct inode_fd dir = {-1, 0};
+    int r = climb_push(&c, inode_ref(inode));
+
+    while (r == 0) {
+        struct inode *parent = inode_whereabouts(t, c.at[c.n - 1], name);
+        if (!parent)
+            break; /* no name: only its handle can help */
+        if (fdcache_pin(t, parent, &dir)) {
+            inode_put(t, parent);
+            break;
+        }
+        r = climb_push(&c, parent);
+        if (r < 0)
+            inode_put(t, parent);
+    }
+    while (r == 0 && c.n > 0) {
+        struct inode *step = c.at[c.n - 1];
+        struct inode_fd f;
+        if (dir.fd >= 0) {
+            struct inode *parent = inode_whereabouts(t, step, name);
+            if (parent)
+                inode_put(t, parent);
+        }
+        int fd = open_identified(t, step, dir.fd, name);
+        if (fd < 0) {
+            r = fd;
+            break;
+        }
+        fdcache_install(t, step, fd, c.n == 1 ? how : FD_NORMAL, &f);
+        inode_fd_put(t, &dir);
+        dir = f;
+        inode_put(t, step);
+        c.n--;
+    }
+    while (c.n > 0)
+        inode_put(t, c.at[--c.n]);
+    free(c.at);
+    if (r < 0)
+        inode_fd_put(t, &dir);
+    else
+        *out = dir;
+    return r;
+}
+
+int inode_fd_get(struct tree *t, struct inode *inode, struct inode_fd *out)
+{
+    if (fdcache_pin(t, inode, out))
+        return 0;
+    return climb_open(t, inode, FD_NORMAL, out);
+}
+
+/* ---- attributes --------------------------------------------------------------------------- */
+
+/* One statx by name, nothing opened. -EAGAIN: it is not there, try harder. */
+static int stat_by_name(struct tree *t, struct inode *inode, struct statx *stx)
+{
+    char name[NAME_MAX + 1];
+    struct inode_fd dir;
+    struct inode *parent = inode_whereabouts(t, inode, name);
+
+    if (!parent)
+        return -EAGAIN;
+    int r = inode_fd_get(t, parent, &dir);
+    inode_put(t, parent);
+    if (r < 0)
+        return -EAGAIN;
+    r = name_statx(dir.fd, name, stx);
+    if (r == 0)
+        r = verify(t, inode, stx, -1, dir.fd, name);
+    inode_fd_put(t, &dir);
+    return r == -EACCES ? r : r < 0 ? -EAGAIN : 0;
+}
+
+int inode_stat(struct tree *t, struct inode *inode, struct statx *stx)
+{
+    struct inode_fd f;
+    bool warm = atomic_load_explicit(&inode->flags, memory_order_relaxed) & INODE_WARM;
+
+    if (!fdcache_pin(t, inode, &f)) {
+        /*
+         * Once by name is cheaper than opening; an inode that is asked for again gets a descriptor, but not
+         * at the cost of another's.
+         */
+        if (!warm || !fdcache_has_room(&t->fds)) {
+            int r = stat_by_name(t, inode, stx);
+            if (r == 0)
+                atomic_fetch_or_explicit(&inode->flags, INODE_WARM, memory_order_relaxed);
+            if (r != -EAGAIN)
+                return r;
+        }
+        int r = climb_open(t, inode, FD_NORMAL, &f);
+        if (r < 0)
+            return r;
+    }
+    int r = fd_statx(f.fd, stx);
+    inode_fd_put(t, &f);
+    return r;
+}
+
+/* ---- open for I/O ------------------------------------------------------------------------- */
+
+int inode_open(struct tree *t, struct inode *inode, int flags, struct inode_fd *hold)
+{
+    struct inode_fd f;
+    mode_t type = inode_type(inode);
+    char path[12];
+
+    if (type == S_IFLNK)
+        return -ELOOP;
+    if (type != S_IFREG && type != S_IFDIR)
+        return -ENXIO;
+    int r = inode_fd_get(t, inode, &f);
+    if (r < 0)
+        return r;
+    flags |= O_CLOEXEC | O_NOCTTY;
+    if (type == S_IFDIR) {
+        r = openat(f.fd, ".", flags | O_DIRECTORY);
+    } else {
+        tree_proc_path(path, f.fd);
+        r = openat(t->p.proc_fd, path, flags);
+    }
+    if (r < 0)
+        r = -errno;
+    if (hold && r >= 0)
+        *hold = f;
+    else
+        inode_fd_put(t, &f);
+    return r;
+}

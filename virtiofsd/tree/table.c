@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * table.c - ten million inodes in little memory
+ *
+ * Theory of operation
+ *
+ *   A node id is a slot number (low half) and the slot's generation (high half). Slots live in chunks
+ *   of 4096 that are aligned to their size; a chunk's slot 0 is never an inode but holds the chunk's
+ *   number, so that an inode pointer gives its slot without storing it. Generations grow when a slot is
+ *   freed: an id is never used twice.
+ *
+ *   inode_get() takes a reference if the count is not zero and then checks the generation. The slot
+ *   may have been freed and taken again between the two steps, but a reference on the wrong inode is
+ *   simply put back: memory is never returned, so looking is always safe.
+ *
+ *   Identities are found through 64 shards, each a mutex and a chained hash of slot numbers (4 bytes a
+ *   bucket, 4 a link).
+ *
+ *   Life: nlookup > 0 is worth one reference, so are each child, handle and running request. The last
+ *   inode_put() takes the inode out of its shard; a lookup that meets it there with a count of zero
+ *   passes it by.
+ */
+#include "tree/tree_int.h"
+#include "host/log.h"
+
+#define INITIAL_BUCKETS 64u
+
+/* Slot 0 of each chunk. */
+static uint32_t *chunk_base(struct inode *chunk)
+{
+    return (uint32_t *)(void *)&chunk->ino;
+}
+
+struct inode *slot_inode(struct tree *t, uint32_t slot)
+{
+    struct inode *chunk = atomic_load_explicit(&t->chunk[slot >> CHUNK_BITS], memory_order_acquire);
+
+    return chunk ? &chunk[slot & (CHUNK_SLOTS - 1)] : NULL;
+}
+
+uint32_t inode_slot(const struct inode *inode)
+{
+    uintptr_t base = (uintptr_t)inode & ~(uintptr_t)(CHUNK_SLOTS * sizeof(struct inode) - 1);
+    struct inode *chunk = (struct inode *)base;
+
+    return *chunk_base(chunk) + (uint32_t)(inode - chunk);
+}
+
+uint64_t inode_id(const struct inode *inode)
+{
+    return (uint64_t)atomic_load_explicit(&inode->gen, memory_order_relaxed) << 32 |
+           inode_slot(inode);
+}
+
+mode_t inode_type(const struct inode *inode)
+{
+    return (mode_t)inode->type << 12;
+}
+
+struct mount *inode_mount(struct tree *t, const struct inode *inode)
+{
+    return mount_at(t->mounts, inode->mount);
+}
+
+bool inode_try_ref(struct inode *inode)
+{
+    uint32_t r = atomic_load_explicit(&inode->refs, memory_order_relaxed);
+
+    do {
+        if (r == 0 || r == UINT32_MAX)
+            return false;
+    } while (!atomic_compare_exchange_weak_explicit(&inode->refs, &r, r + 1, memory_order_acquire,
+                                                    memory_order_relaxed));
+    return true;
+}
+
+struct inode *inode_ref(struct inode *inode)
+{
+    atomic_fetch_add_explicit(&inode->refs, 1, memory_order_relaxed);
+    return inode;
+}
+
+struct inode *inode_get(struct tree *t, uint64_t id)
+{
+    uint32_t slot = (uint32_t)id;
+
+    if (slot >> CHUNK_BITS >= MAX_CHUNKS || (slot & (CHUNK_SLOTS - 1)) == 0)
+        return NULL;
+    struct inode *inode = slot_inode(t, slot);
+    if (!inode || !inode_try_ref(inode))
+        return NULL;
+    if (atomic_load_explicit(&inode->gen, memory_order_relaxed) != id >> 32) {
+        inode_put(t, inode);
+        return NULL;
+    }
+    return inode;
+}
+
+/* ---- shards ------------------------------------------------------------------------------- */
+
+uint64_t identity_hash(const struct identity *id)
+{
+    uint64_t x = id->ino * 0x9e3779b97f4a7c15u;
+
+    x ^= (id->stamp + id->mount) * 0xc2b2ae3d27d4eb4fu;
+    x ^= x >> 32;
+    return x * 0xd6e8feb86659fd93u;
+}
+
+static uint64_t inode_hash(const struct inode *inode)
+{
+    struct identity id = {inode->ino, inode->stamp, inode->mount};
+
+    return identity_hash(&id);
+}
+
+static struct shard *hash_shard(struct tree *t, uint64_t hash)
+{
+    return &t->shard[hash >> 58];
+}
+
+struct shard *inode_shard(struct tree *t, const struct inode *inode)
+{
+    return hash_shard(t, inode_hash(inode));
+}
+
+static uint32_t *hash_bucket(struct shard *s, uint64_t hash)
+{
+    return &s->bucket[(uint32_t)(hash >> 16) & s->mask];
+}
+
+struct inode *table_find(struct tree *t, struct shard *s, uint64_t hash, const struct identity *id)
+{
+    for (uint32_t slot = *hash_bucket(s, hash); slot;) {
+        struct inode *inode = slot_inode(t, slot);
+        if (identity_is(id, inode) && inode_try_ref(inode))
+            return inode;
+        slot = inode->next;
+    }
+    return NULL;
+}
+
+/* Double the buckets. Failure is harmless: chains get longer. */
+static void shard_grow(struct tree *t, struct shard *s)
+{
+    uint32_t size = (s->mask + 1) * 2;
+    uint32_t *bucket = calloc(size, sizeof(*bucket));
+
+    if (!bucket)
+        return;
+    uint32_t *old = s->bucket;
+    uint32_t old_size = s->mask + 1;
+    s->bucket = bucket;
+    s->mask = size - 1;
+    for (uint32_t i = 0; i < old_size; i++) {
+        for (uint32_t slot = old[i], next; slot; slot = next) {
+            struct inode *inode = slot_inode(t, slot);
+            uint32_t *b = hash_bucket(s, inode_hash(inode));
+            next = inode->next;
+            inode->next = *b;
+            *b = slot;
+        }
+    }
+    free(old);
+}
+
+void table_hash(struct tree *t, struct shard *s, uint64_t hash, struct inode *inode)
+{
+    if (s->count > s->mask && s->mask < (1u << 26))
+        shard_grow(t, s);
+    uint32_t *b = hash_bucket(s, hash);
+    inode->next = *b;
+    *b = inode_slot(inode);
+    inode->flags |= INODE_HASHED;
+    s->count++;
+}
+
+static void table_unhash(struct tree *t, struct shard *s, struct inode *inode)
+{
+    uint32_t slot = inode_slot(inode);
+
+    for (uint32_t *p = hash_bucket(s, inode_hash(inode)); *p; p = &slot_inode(t, *p)->next) {
+        if (*p == slot) {
+            *p = inode->next;
+            s->count--;
+            return;
+        }
+    }
+}
+
+/* ---- slots -------------------------------------------------------------------------------- */
+
+/* Next never-used slot; alloc_lock held. 0 when the table is full or memory is short. */
+static uint32_t slot_extend(struct tree *t)
+{
+    if ((t->n_slots & (CHUNK_SLOTS - 1)) == 0) {
+        if (t->n_slots >> CHUNK_BITS == MAX_CHUNKS)
+            return 0;
+        size_t bytes = CHUNK_SLOTS * sizeof(struct inode);
+        struct inode *chunk = aligned_alloc(bytes, bytes);
+        if (!chunk)
+            return 0;
+        memset(chunk, 0, sizeof(*chunk));
+        *chunk_base(chunk) = t->n_slots;
+        atomic_store_explicit(&t->chunk[t->n_slots >> CHUNK_BITS], chunk, memory_order_release);
+        /* Ids of slots that were never used may be probed: they must read as dead. */
+        for (uint32_t i = 1; i < CHUNK_SLOTS; i++)
+            atomic_store_explicit(&chunk[i].refs, 0, memory_order_relaxed);
+        t->n_slots++;
+    }
+    return t->n_slots++;
+}
+
+struct inode *table_new(struct tree *t, const struct identity *id, mode_t type)
+{
+    pthread_mutex_lock(&t->alloc_lock);
+    uint32_t slot = t->free_head;
+    struct inode *inode;
+    if (slot) {
+        inode = slot_inode(t, slot);
+        t->free_head = inode->next;
+    } else {
+        slot = slot_extend(t);
+        inode = slot ? slot_inode(t, slot) : NULL;
+        if (inode)
+            atomic_store_explicit(&inode->gen, 0, memory_order_relaxed);
+    }
+    pthread_mutex_unlock(&t->alloc_lock);
+    if (!inode)
+        return NULL;
+    inode->ino = id->ino;
+    inode->stamp = id->stamp;
+    inode->mount = id->mount;
+    inode->type = (uint8_t)((type & S_IFMT) >> 12);
+    inode->nlookup = 0;
+    inode->next = 0;
+    inode->parent = 0;
+    inode->name = NULL;
+    inode->handle = NULL;
+    atomic_store_explicit(&inode->fd, 0, memory_order_relaxed);
+    inode->flags = 0;
+    atomic_store_explicit(&inode->refs, 1, memory_order_release);
+    atomic_fetch_add_explicit(&t->n_inodes, 1, memory_order_relaxed);
+    return inode;
+}
+
+/* The last reference has gone. Return: the parent, to be put. */
+static struct inode *inode_destroy(struct tree *t, struct inode *inode)
+{
+    struct shard *s = inode_shard(t, inode);
+
+    pthread_mutex_lock(&s->lock);
+    if (inode->flags & INODE_HASHED)
+        table_unhash(t, s, inode);
+    inode->flags = 0;
+    char *name = inode->name;
+    struct fhandle *handle = inode->handle;
+    inode->name = NULL;
+    inode->handle = NULL;
+    struct inode *parent = inode->parent ? slot_inode(t, inode->parent) : NULL;
+    pthread_mutex_unlock(&s->lock);
+
+    fdcache_drop(t, inode);
+    free(name);
+    free(handle);
+    pthread_mutex_lock(&t->alloc_lock);
+    atomic_fetch_add_explicit(&inode->gen, 1, memory_order_relaxed);
+    inode->next = t->free_head;
+    t->free_head = inode_slot(inode);
+    pthread_mutex_unlock(&t->alloc_lock);
+    atomic_fetch_sub_explicit(&t->n_inodes, 1, memory_order_relaxed);
+    return parent;
+}
+
+void inode_put(struct tree *t, struct inode *inode)
+{
+    /* A loop and not recursion: a guest may nest directories as deep as it likes. */
+    while (inode && atomic_fetch_sub_explicit(&inode->refs, 1, memory_order_acq_rel) == 1)
+        inode = inode_destroy(t, inode);
+}
+
+struct inode *inode_parent(struct tree *t, struct inode *inode)
+{
+    struct shard *s = inode_shard(t, inode);
+
+    pthread_mutex_lock(&s->lock);
+    struct inode *parent = inode->parent ? slot_inode(t, inode->parent) : inode;
+    inode_ref(parent);
+    pthread_mutex_unlock(&s->lock);
+    return parent;
+}
+
+struct inode *inode_set_name(struct tree *t, struct inode *inode, struct inode *parent,
+                             const char *name)
+{
+    uint32_t slot = inode_slot(parent);
+
+    if (inode->parent == 0 && inode->name == NULL && inode == slot_inode(t, TREE_ROOT_ID))
+        return NULL; /* the root has no name */
+    if (inode->parent == slot && inode->name && strcmp(inode->name, name) == 0)
+        return NULL;
+    char *copy = strdup(name);
+    if (!copy)
+        return NULL; /* the old name stays: at worst the inode goes stale */
+    struct inode *old = inode->parent ? slot_inode(t, inode->parent) : NULL;
+    free(inode->name);
+    inode->name = copy;
+    inode->parent = slot;
+    inode_ref(parent);
+    return old;
+}
+
+int tree_forget(struct tree *t, uint64_t id, uint64_t n)
+{
+    struct inode *inode = inode_get(t, id);
+
+    if (!inode)
+        return -ESTALE;
+    if (id == TREE_ROOT_ID) {
+        inode_put(t, inode); /* the root is never forgotten */
+        return 0;
+    }
+    struct shard *s = inode_shard(t, inode);
+    pthread_mutex_lock(&s->lock);
+    bool last = n && inode->nlookup && n >= inode->nlookup;
+    if (n > inode->nlookup)
+        log_debug("FORGET of %llu lookups of node %llu, which has %llu", (unsigned long long)n,
+                  (unsigned long long)id, (unsigned long long)inode->nlookup);
+    inode->nlookup = last ? 0 : inode->nlookup - (inode->nlookup ? n : 0);
+    pthread_mutex_unlock(&s->lock);
+    if (last)
+        inode_put(t, inode);
+    inode_put(t, inode);
+    return 0;
+}
+
+/* ---- the whole ---------------------------------------------------------------------------- */
+
+int table_init(struct tree *t)
+{
+    t->chunk = calloc(MAX_CHUNKS, sizeof(*t->chunk));
+    if (!t->chunk)
+        return -ENOMEM;
+    pthread_mutex_init(&t->alloc_lock, NULL);
+    for (uint32_t i = 0; i < SHARDS; i++) {
+        struct shard *s = &t->shard[i];
+        pthread_mutex_init(&s->lock, NULL);
+        s->bucket = calloc(INITIAL_BUCKETS, sizeof(*s->bucket));
+        if (!s->bucket)
+            return -ENOMEM;
+        s->mask = INITIAL_BUCKETS - 1;
+    }
+    return 0;
+}
+
+void table_free(struct tree *t)
+{
+    for (uint32_t i = 0; i < SHARDS; i++) {
+        free(t->shard[i].bucket);
+        pthread_mutex_destroy(&t->shard[i].lock);
+    }
+    if (t->chunk)
+        for (uint32_t c = 0; c < MAX_CHUNKS && t->chunk[c]; c++)
+            free(t->chunk[c]);
+    free(t->chunk);
+    pthread_mutex_destroy(&t->alloc_lock);
+}
+
+/*
+ * Runs alone. Lookups are dropped slot by slot; parents follow their children through inode_put(), so the
+ * order does not matter.
+ */
+void tree_reset(struct tree *t)
+{
+    for (uint32_t slot = 2; slot < t->n_slots; slot++) {
+        if ((slot & (CHUNK_SLOTS - 1)) == 0)
+            continue;
+        struct inode *inode = slot_inode(t, slot);
+        if (atomic_load_explicit(&inode->refs, memory_order_relaxed) == 0 || inode->nlookup == 0)
+            continue;
+        inode->nlookup = 0;
+        inode_put(t, inode);
+    }
+}
+
+uint64_t tree_inodes(void *tree)
+{
+    return atomic_load_explicit(&((struct tree *)tree)->n_inodes, memory_order_relaxed);
+}

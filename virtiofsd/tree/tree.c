@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * tree.c - the tree as a whole: its root, its beginning and its end (see tree.h)
+ *
+ * syscalls: fcntl close
+ */
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "host/log.h"
+#include "tree/tree_int.h"
+
+/* The root has id 1, a descriptor that is never evicted, and no name. */
+static int root_make(struct tree *t)
+{
+    struct statx stx;
+    struct identity id;
+    struct inode_fd f;
+
+    if (statx(t->p.root_fd, "", AT_EMPTY_PATH, TREE_STATX_MASK, &stx) < 0)
+        return -errno;
+    if (!S_ISDIR(stx.stx_mode) && !S_ISREG(stx.stx_mode))
+        return -ENOTDIR;
+    int r = identify(t, 0, &stx, t->p.root_fd, -1, "", &id);
+    if (r < 0)
+        return r;
+    int fd = fcntl(t->p.root_fd, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    struct inode *root = table_new(t, &id, stx.stx_mode);
+    if (!root) {
+        close(fd);
+        return -ENOMEM;
+    }
+    if (inode_id(root) != TREE_ROOT_ID)
+        abort(); /* the first slot of an empty table */
+    fdcache_install(t, root, fd, FD_KEEP, &f);
+    inode_fd_put(t, &f);
+    struct shard *s = inode_shard(t, root);
+    pthread_mutex_lock(&s->lock);
+    table_hash(t, s, identity_hash(&id), root);
+    pthread_mutex_unlock(&s->lock);
+    return 0; /* its first reference is never put before tree_free() */
+}
+
+/* --inode-file-handles=mandatory is a promise: find out now whether it can be kept. */
+static int check_handles(struct tree *t)
+{
+    struct mount *m = mount_at(t->mounts, slot_inode(t, TREE_ROOT_ID)->mount);
+
+    if (t->p.handles == HANDLES_NEVER) {
+        t->p.can_handles = false;
+        return 0;
+    }
+    bool works = t->p.can_handles && m->handles;
+    if (works || t->p.handles != HANDLES_MANDATORY)
+        return 0;
+    log_error("--inode-file-handles=mandatory: %s; use --inode-file-handles=prefer",
+              m->handles ? "opening file handles needs CAP_DAC_READ_SEARCH outside a user namespace"
+                         : "the file system of the shared directory has no file handles");
+    return -EOPNOTSUPP;
+}
+
+int tree_new(struct tree **out, const struct tree_params *p)
+{
+    struct tree *t = aligned_alloc(64, sizeof(*t));
+
+    if (!t)
+        return -ENOMEM;
+    memset(t, 0, sizeof(*t));
+    t->p = *p;
+    int r = mounts_new(&t->mounts);
+    if (r == 0)
+        r = table_init(t);
+    if (r == 0)
+        r = fdcache_init(&t->fds, p->max_fds);
+    if (r == 0)
+        r = root_make(t);
+    if (r < 0)
+        log_error("cannot set up the shared directory: %s", strerror(-r));
+    if (r == 0)
+        r = check_handles(t);
+    if (r < 0) {
+        tree_free(t);
+        return r;
+    }
+    *out = t;
+    return 0;
+}
+
+void tree_free(struct tree *t)
+{
+    if (!t)
+        return;
+    if (t->chunk && t->n_slots > TREE_ROOT_ID) {
+        tree_reset(t);
+        inode_put(t, slot_inode(t, TREE_ROOT_ID));
+    }
+    fdcache_free(&t->fds);
+    table_free(t);
+    mounts_free(t->mounts);
+    free(t);
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * tree_int.h - what the files of this room share
+ *
+ * struct inode is 64 bytes, one cache line, at ten million inodes the number that matters. Slots live in
+ * aligned chunks that are never freed while the tree lives (type-stable): a stale id can be looked at
+ * without a lock and is refused by its generation.
+ */
+#ifndef VIOFS_TREE_INT_H
+#define VIOFS_TREE_INT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <errno.h>
+
+#include "tree/mount.h"
+#include "tree/tree.h"
+
+#define CHUNK_BITS  12u /* inodes a chunk: 256 KiB of virtual memory */
+#define CHUNK_SLOTS (1u << CHUNK_BITS)
+#define MAX_CHUNKS  65536u /* bound of the table: 268 million inodes */
+#define SHARDS      64u
+
+enum inode_flags {
+    INODE_HASHED = 1,   /* in its shard's table */
+    INODE_UNLINKED = 2, /* its last name went while the guest knew it */
+    INODE_WARM = 4,     /* has been used since it was looked up */
+};
+
+struct inode {
+    _Atomic uint32_t refs;
+    _Atomic uint32_t gen;   /* high half of the node id; grows when the slot is freed */
+    uint64_t ino;           /* identity: constant while refs > 0 */
+    uint64_t stamp;         /* identity */
+    uint64_t nlookup;       /* shard: lookups that the guest holds; > 0 is worth one reference */
+    uint32_t next;          /* shard: next slot in the hash chain; free list when free */
+    uint32_t parent;        /* shard: slot, referenced; 0 for the root */
+    _Atomic uint32_t fd;    /* slot in the descriptor cache, 0: none */
+    uint16_t mount;         /* identity: index of its struct mount */
+    uint8_t type;           /* S_IFMT >> 12, constant */
+    _Atomic uint8_t flags;  /* written under the shard's lock */
+    char *name;             /* shard: last known name, allocated */
+    struct fhandle *handle; /* shard: file handle, or NULL */
+};
+_Static_assert(sizeof(struct inode) == 64, "one cache line an inode");
+
+/* A file handle as name_to_handle_at(2) gives it, without the slack. */
+struct fhandle {
+    uint32_t bytes;
+    int32_t type;
+    uint8_t data[];
+};
+
+/* What two statx results must share to be the same file. */
+struct identity {
+    uint64_t ino, stamp;
+    uint16_t mount;
+};
+
+struct shard {
+    _Alignas(64) pthread_mutex_t lock;
+    uint32_t *bucket; /* first slot of each chain, 0: empty */
+    uint32_t mask;    /* buckets - 1 */
+    uint32_t count;
+};
+
+struct fd_entry {
+    _Atomic uint32_t pins; /* users; FD_EVICTING while it leaves */
+    uint32_t owner;        /* inode slot; cache lock */
+    int fd;
+    uint32_t next_free;
+    _Atomic bool used; /* second chance */
+    _Atomic bool keep; /* not to be evicted */
+    bool lent;         /* a handle's own descriptor */
+};
+#define FD_EVICTING 0x80000000u
+
+struct fd_cache {
+    pthread_mutex_t lock;
+    struct fd_entry *entry; /* 1..size; slot 0 means none */
+    uint32_t size, free_head, hand, n_used, n_kept;
+};
+
+struct tree {
+    struct tree_params p;
+    struct mounts *mounts;
+    _Atomic(struct inode *) *chunk; /* MAX_CHUNKS pointers */
+    pthread_mutex_t alloc_lock;     /* free list and high-water mark */
+    uint32_t free_head, n_slots;
+    _Atomic uint64_t n_inodes;
+    struct shard shard[SHARDS];
+    struct fd_cache fds;
+};
+
+/* ---- table.c ------------------------------------------------------------------------------ */
+
+struct inode *slot_inode(struct tree *t, uint32_t slot);
+uint32_t inode_slot(const struct inode *inode);
+bool inode_try_ref(struct inode *inode);
+struct shard *inode_shard(struct tree *t, const struct inode *inode);
+uint64_t identity_hash(const struct identity *id);
+int table_init(struct tree *t);
+void table_free(struct tree *t);
+/** table_find() - a reference to the inode of that identity, or NULL; shard lock held */
+struct inode *table_find(struct tree *t, struct shard *s, uint64_t hash, const struct identity *id);
+/** table_new() - a fresh inode with one reference, not hashed. NULL when full or out of memory. */
+struct inode *table_new(struct tree *t, const struct identity *id, mode_t type);
+/** table_hash() - make it findable; shard lock held */
+void table_hash(struct tree *t, struct shard *s, uint64_t hash, struct inode *inode);
+/** inode_set_name() - new parent and name, shard lock held. Return: old parent, to be put unlocked. */
+struct inode *inode_set_name(struct tree *t, struct inode *inode, struct inode *parent,
+                             const char *name);
+
+/* ---- fdcache.c ---------------------------------------------------------------------------- */
+
+int fdcache_init(struct fd_cache *c, uint32_t size);
+void fdcache_free(struct fd_cache *c);
+/** fdcache_pin() - the cached descriptor, pinned; false when there is none */
+bool fdcache_pin(struct tree *t, struct inode *inode, struct inode_fd *out);
+enum fd_install { FD_NORMAL, FD_KEEP, FD_LENT, FD_IF_ROOM };
+/**
+ * fdcache_install() - give @fd to the cache, pinned
+ * When another thread was first, @fd is closed and the other's is returned. When nothing can be evicted (or
+ * FD_IF_ROOM finds no room) the descriptor stays uncached: out->slot is 0 and inode_fd_put() closes it.
+ */
+void fdcache_install(struct tree *t, struct inode *inode, int fd, enum fd_install how,
+                     struct inode_fd *out);
+/** fdcache_keep() - set or clear protection from eviction. Return: false if there is no descriptor. */
+bool fdcache_keep(struct tree *t, struct inode *inode, bool keep);
+/** fdcache_drop() - the inode goes: close its descriptor */
+void fdcache_drop(struct tree *t, struct inode *inode);
+bool fdcache_has_room(struct fd_cache *c);
+
+/* ---- reach.c ------------------------------------------------------------------------------ */
+
+/** identify() - identity of what @stx describes. @fd: the object, or -1 and then @dirfd/@name. */
+int identify(struct tree *t, uint16_t hint, const struct statx *stx, int fd, int dirfd,
+             const char *name, struct identity *id);
+bool identity_is(const struct identity *id, const struct inode *inode);
+int open_child_path(int dirfd, const char *name);
+int name_statx(int dirfd, const char *name, struct statx *stx);
+
+/* ---- fhandle.c ---------------------------------------------------------------------------- */
+
+/** fhandle_get() - handle of @fd, or of @name in @dirfd. Return: 0 or -errno; *@out is the caller's. */
+int fhandle_get(int dirfd, const char *name, struct fhandle **out);
+/** fhandle_open() - O_PATH descriptor, or -errno */
+int fhandle_open(int mount_fd, const struct fhandle *h);
+uint64_t fhandle_hash(const struct fhandle *h);
+
+#endif
