@@ -19,14 +19,24 @@ struct stats_block;
 
 /** stats_new() - bind @socket_path (before the sandbox closes). Return: 0 or -errno. */
 int stats_new(struct stats **stats, const char *socket_path);
-/** stats_gauge() - register a value read at scrape time; before stats_serve() */
-int stats_gauge(struct stats *stats, const char *name, const char *help, uint64_t (*read)(void *ctx),
-                void *ctx);
+/**
+ * stats_gauge() - register a value read at scrape time; before stats_serve()
+ * @name: without the "virtiofsd_" that all names start with; @name and @help live as long as @stats
+ * @read: called on the stats thread, with no lock held
+ * Return: 0, or -ENOSPC when there is no room for another one.
+ */
+int stats_gauge(struct stats *stats, const char *name, const char *help,
+                uint64_t (*read)(void *ctx), void *ctx);
 /** stats_serve() - start answering (after the sandbox and seccomp are up). Return: 0 or -errno. */
 int stats_serve(struct stats *stats);
 void stats_free(struct stats *stats);
 
-/** stats_block_new() - a thread's counters; stats_block_done() folds them into the total */
+/**
+ * stats_block_new() - a thread's counters; stats_block_done() folds them into the total
+ *
+ * Return: NULL when @stats is NULL or memory is out: the thread then counts nothing, which
+ * stats_count() and stats_block_done() understand.
+ */
 struct stats_block *stats_block_new(struct stats *stats);
 void stats_block_done(struct stats *stats, struct stats_block *block);
 /** stats_count() - one request. @op_index: fuse_op.index; @err: 0 or negative errno; @ns: service time */
