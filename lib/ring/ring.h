@@ -176,7 +176,7 @@ int ring_dev_init(struct ring_dev *r, uint32_t size, void *desc, void *avail, vo
  *
  * Return: 1 with *@c filled; 0 when there is none; -RING_EPROTO when the chain cannot be served but the
  * ring is sound (a loop, an address outside memory, read-after-write order, nested indirect, an indirect
- * table that was not negotiated, is empty, or is not whole entries, too many segments, more than 4 GiB,
+ * table that was not negotiated, is empty, or is not whole entries, too many segments, 4 GiB or more,
  * a bad index): @c->head is then to be pushed with length 0; -RING_EINVAL when the ring itself is broken
  * (head out of range, avail->idx more than size ahead): the queue must stop. Empty descriptors are skipped.
  *

@@ -246,7 +246,7 @@ int ring_dev_pop(struct ring_dev *r, struct ring_chain *c)
     int err = walk_chain(&w, head);
     if (err != 0)
         return err;
-    /* virtio 1.2, 2.7.5.1: at most 2^32 bytes; the used length has 32 bits. */
+    /* virtio 1.2, 2.7.5.2 allows 2^32 bytes, but a used length (2.7.8) has 32 bits. */
     if (c->out_len + c->in_len > UINT32_MAX)
         return -RING_EPROTO;
     c->n_in = (uint16_t)(w.n_seg - c->n_out);
