@@ -18,7 +18,7 @@
  * Ownership: struct daemon holds all parts; stop() releases them in reverse order.
  * Locks: none. stop_this is for the signal handler, and set once.
  *
- * #syscalls read write close dup3 exit_group rt_sigreturn
+ * syscalls: write close sendto exit_group rt_sigreturn
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -46,7 +46,6 @@ struct daemon {
     struct vu *vu;
     int listen_fd; /* until vu_new() takes it */
     int notify_fd; /* service manager, or -1 */
-    int null_fd;   /* /dev/null for stderr once started, or -1 */
     int ready_fd;  /* to the process that --daemonize keeps waiting, or -1 */
 };
 
@@ -113,7 +112,8 @@ static int check_listen_fd(int fd)
     return fd;
 }
 
-static int open_log(const struct conf *conf)
+/* In the background there is only syslog to speak to. */
+static int open_log(struct conf *conf)
 {
     int err = log_init(conf->log_level, conf->syslog || conf->daemonize);
 
@@ -124,6 +124,26 @@ static int open_log(const struct conf *conf)
     }
     if (err)
         log_warn("--daemonize: /dev/log: %s; messages after the start go nowhere", strerror(-err));
+    conf->syslog = !err && (conf->syslog || conf->daemonize);
+    return 0;
+}
+
+/*
+ * Standard descriptors go to /dev/null. Messages still reach the old stderr until the start is over; the
+ * process that the sandbox leaves outside does not keep it open.
+ */
+static int leave_terminal(void)
+{
+    cleanup_close int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    int err_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+
+    if (null_fd < 0 || err_fd < 0)
+        return -errno;
+    log_to_fd(err_fd);
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (dup2(null_fd, fd) < 0)
+            return -errno;
+    }
     return 0;
 }
 
@@ -153,10 +173,7 @@ static int into_background(struct daemon *d)
     close(pipefd[0]);
     d->ready_fd = pipefd[1];
     setsid();
-    d->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (d->null_fd < 0 || dup2(d->null_fd, STDIN_FILENO) < 0 || dup2(d->null_fd, STDOUT_FILENO) < 0)
-        return -errno;
-    return 0;
+    return leave_terminal();
 }
 
 /* What needs the host's paths. Prints what goes wrong. */
@@ -221,8 +238,6 @@ static int start(struct daemon *d)
 static void say_ready(struct daemon *d)
 {
     log_started();
-    if (d->null_fd >= 0)
-        (void)!dup3(d->null_fd, STDERR_FILENO, 0);
     if (d->ready_fd >= 0) {
         (void)!write(d->ready_fd, "", 1);
         close(steal_fd(&d->ready_fd));
@@ -243,7 +258,7 @@ static void stop(struct daemon *d)
 
 int main(int argc, char **argv)
 {
-    static struct daemon d = {.listen_fd = -1, .notify_fd = -1, .null_fd = -1, .ready_fd = -1};
+    static struct daemon d = {.listen_fd = -1, .notify_fd = -1, .ready_fd = -1};
     int err = fill_standard_fds();
     int what = err ? err : conf_parse(&d.conf, argc, argv);
 

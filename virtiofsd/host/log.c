@@ -20,7 +20,7 @@
  *
  * Ownership: one sink for the process, below.   Locks: none; counters are atomic.
  *
- * #syscalls writev write sendto clock_gettime getpid
+ * syscalls: writev sendto clock_gettime close
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -47,11 +47,11 @@ enum log_level log_threshold = LOG_INFO_;
 
 /* Where lines go. Set by log_init() and log_started(), before threads. */
 static struct {
-    int syslog_fd; /* -1: none */
-    bool to_stderr;
-    bool with_time; /* lines on stderr start with the time */
+    int syslog_fd;  /* -1: none */
+    int err_fd;     /* stderr, or what log_to_fd() said; -1: no more */
+    bool with_time; /* lines on it start with the time */
     int pid;        /* for syslog, as the host sees it */
-} sink = {.syslog_fd = -1, .to_stderr = true};
+} sink = {.syslog_fd = -1, .err_fd = STDERR_FILENO};
 
 static _Atomic uint64_t lost, suppressed;
 
@@ -77,8 +77,9 @@ static int open_syslog(void)
 int log_init(enum log_level threshold, bool use_syslog)
 {
     log_threshold = threshold;
-    sink.with_time = !isatty(STDERR_FILENO) && !getenv("JOURNAL_STREAM");
+    sink.with_time = !isatty(sink.err_fd) && !getenv("JOURNAL_STREAM");
     sink.pid = (int)getpid();
+    sink.syslog_fd = -1;
     if (!use_syslog)
         return 0;
     tzset(); /* reads /etc/localtime, which the sandbox hides */
@@ -89,10 +90,18 @@ int log_init(enum log_level threshold, bool use_syslog)
     return 0;
 }
 
+void log_to_fd(int fd)
+{
+    sink.err_fd = fd;
+}
+
 void log_started(void)
 {
-    if (sink.syslog_fd >= 0)
-        sink.to_stderr = false;
+    if (sink.err_fd > STDERR_FILENO)
+        close(sink.err_fd);
+    else if (sink.syslog_fd < 0)
+        return;
+    sink.err_fd = -1;
 }
 
 /* Length of a UTF-8 character that may be shown, 0 for anything else. */
@@ -159,7 +168,7 @@ static bool put_stderr(enum log_level level, const char *text, size_t len)
                           {(char *)text, len},
                           {"\n", 1}};
     size_t all = n + iov[1].iov_len + len + 1;
-    return writev(STDERR_FILENO, iov, 4) == (ssize_t)all;
+    return writev(sink.err_fd, iov, 4) == (ssize_t)all;
 }
 
 static bool put_syslog(enum log_level level, const char *text, size_t len)
@@ -182,7 +191,7 @@ static bool put(enum log_level level, const char *text, size_t len)
 
     if (sink.syslog_fd >= 0)
         ok = put_syslog(level, text, len);
-    if (sink.to_stderr)
+    if (sink.err_fd >= 0)
         ok = put_stderr(level, text, len) && ok;
     return ok;
 }

@@ -24,7 +24,14 @@ extern enum log_level log_threshold; /* set once, before threads start */
  */
 int log_init(enum log_level threshold, bool use_syslog);
 
-/** log_started() - the daemon is up: nobody watches stderr any more, if there is another sink */
+/** log_to_fd() - write to @fd what would go to stderr; log_started() closes it */
+void log_to_fd(int fd);
+
+/**
+ * log_started() - the daemon is up, and nobody watches the terminal any more
+ *
+ * Where there is syslog, or log_to_fd() was called, stderr gets no further lines.
+ */
 void log_started(void);
 
 __attribute__((format(printf, 2, 3))) void log_line(enum log_level level, const char *fmt, ...);

@@ -10,6 +10,8 @@
  *
  * Ownership: the caller closes the descriptor.   Locks: none; the first two calls edit the environment
  * and run before any thread is started.
+ *
+ * syscalls: sendto
  */
 #include <errno.h>
 #include <stddef.h>

@@ -18,7 +18,7 @@
  * Locks: lock guards blocks and finished. Gauges are fixed once stats_serve() has been called, and read
  * without it, so that their callbacks may take locks of their own.
  *
- * #syscalls accept4 recvfrom sendto setsockopt shutdown poll close prctl
+ * syscalls: accept4 recvfrom sendto setsockopt shutdown poll close prctl
  */
 #include <errno.h>
 #include <poll.h>
