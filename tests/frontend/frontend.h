@@ -65,7 +65,6 @@ struct fe_options {
     uint64_t refuse_virtio; /* virtio feature bits not to acknowledge though offered */
     uint64_t refuse_proto;  /* vhost-user protocol feature bits likewise */
     bool want_config;       /* acknowledge PROTOCOL_F_CONFIG where offered (QEMU does not) */
-    bool want_dirty_log;    /* acknowledge VHOST_F_LOG_ALL */
     bool pipes;             /* kick and call through pipes instead of eventfds (UML does) */
     unsigned layout;        /* enum fe_layout, for all queues; default FE_INDIRECT if negotiated */
     bool force_layout;      /* take layout as it is, FE_DIRECT (0) too */
@@ -229,6 +228,9 @@ int fe_publish(struct fe *fe, unsigned q);
  */
 struct fe_req *fe_reap(struct fe *fe, unsigned q, bool wait, int *err);
 
+/** fe_scatter() - what FE_SCATTER does to a payload, and undoes: neighbouring full pages change places */
+void fe_scatter(void *buf, size_t len);
+
 /** fe_call() - submit and wait for this one; others that complete meanwhile are marked done. 0 or -errno. */
 int fe_call(struct fe *fe, unsigned q, struct fe_req *r);
 
@@ -288,8 +290,10 @@ int fe_get_config(struct fe *fe, uint32_t offset, uint32_t len, void *to);
 
 /**
  * fe_log_start() - hand over a dirty-page log for all of memory and mark the rings logged
- * Needs want_dirty_log. @bitmap: one bit per 4 KiB of guest physical address, mapped; @bytes: its size.
+ * @bitmap: one bit per 4 KiB of guest physical address, mapped until fe_log_stop(); @bytes: its size.
+ * Return: 0; -EOPNOTSUPP when the daemon does not offer LOG_SHMFD and LOG_ALL; -errno.
  */
 int fe_log_start(struct fe *fe, uint8_t **bitmap, size_t *bytes);
+int fe_log_stop(struct fe *fe);
 
 #endif
