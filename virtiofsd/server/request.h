@@ -32,7 +32,10 @@ struct handle;
 struct handles;
 struct locks;
 struct xattrmap;
-struct idmap;
+
+struct srv_req;
+/** srv_handler - serve one decoded request. Return: used length, or VU_LATER. */
+typedef int64_t srv_handler(struct srv_req *rq);
 
 /* What INIT agreed; constant while the gate is held for reading. */
 struct session {
@@ -49,7 +52,6 @@ struct server {
     struct handles *handles;
     struct locks *locks;
     struct xattrmap *xattrmap; /* NULL: names pass unchanged */
-    struct idmap *idmap;       /* NULL: ids pass unchanged */
     struct stats *stats;       /* NULL: none kept */
     struct pool *pool;         /* NULL: everything inline */
     pthread_rwlock_t gate;
@@ -61,17 +63,21 @@ struct server {
     uint32_t entry_valid_ns, attr_valid_ns;
     pthread_mutex_t kept_lock; /* guards the list of kept requests */
     struct srv_kept *kept;
-    struct interrupts *interrupts;
+    uint32_t n_kept;
+    bool local; /* the shared directory is on a local file system: close() has no news to tell */
+    srv_handler *handler[FUSE_N_OPS];
 };
 
-/* Per-thread state: scratch memory and the identity that the thread has taken on. */
+/*
+ * Per-thread state: scratch memory. Each server thread has unshared CLONE_FS: its cwd (xattr on O_PATH uses
+ * fchdir) and its umask (ACL creation) are its own.
+ */
 struct srv_thread {
     struct server *srv;
     struct stats_block *stats;
     struct fuse_call call;
     uint8_t *out;        /* reply scratch, grown on demand by thread_out() */
     size_t out_size;
-    bool fs_unshared;    /* cwd is this thread's own: xattr on O_PATH uses fchdir */
     struct ring_seg iov[RING_MAX_SEGS];
     _Alignas(16) uint8_t in[FUSE_COPY_MAX];
 };
@@ -88,10 +94,8 @@ struct srv_req {
     const struct ring_seg *data_seg; /* WRITE: device-readable segments; payload starts at data_skip */
     uint32_t n_data_seg;
     uint64_t data_skip;
+    uint64_t epoch; /* session.epoch when it was decoded */
 };
-
-/** srv_handler - serve one decoded request. Return: used length, or VU_LATER. */
-typedef int64_t srv_handler(struct srv_req *rq);
 
 /* ---- answering --------------------------------------------------------------------------- */
 
@@ -134,8 +138,10 @@ void rq_done(struct srv_kept *kept, int64_t used);
 /** rq_done_error() - the same with an error reply */
 void rq_done_error(struct srv_kept *kept, int err);
 
-/** rq_would_rather_block() - should this blocking request go to the pool? */
-bool rq_to_pool(const struct srv_req *rq);
+/** rq_slow() - this request takes long by nature (fsync): move it to the pool if there is one */
+bool rq_slow(const struct srv_req *rq);
+/** rq_crowded() - more than a few requests wait behind this one, and there is a pool */
+bool rq_crowded(const struct srv_req *rq);
 /** rq_pool() - hand the request to the pool, where the same handler runs again with in_pool set */
 int64_t rq_pool(struct srv_req *rq);
 
@@ -171,6 +177,11 @@ struct handle *handle_get(struct handles *hs, uint64_t fh, enum handle_kind kind
 void handle_put(struct server *srv, struct handle *h);
 /** handle_release() - RELEASE: the guest's reference goes. 0 or -EBADF. */
 int handle_release(struct server *srv, uint64_t fh, enum handle_kind kind, const struct inode *inode);
+int handles_new(struct handles **hs, uint32_t max);
+/** handles_reset() - close all; no request may be running */
+void handles_reset(struct server *srv);
+void handles_free(struct handles *hs);
+uint64_t handles_count(void *hs);
 
 /* ---- acting as the guest's user (cred.c) ------------------------------------------------- */
 
@@ -188,6 +199,11 @@ void cred_leave(struct srv_req *rq, struct cred *cred);
 /** cred_drop_fsetid() / cred_raise_fsetid() - around a write that must clear suid and sgid */
 int cred_drop_fsetid(void);
 void cred_raise_fsetid(void);
+
+/** umask_enter() / umask_leave() - with FUSE_DONT_MASK the guest's umask is applied here, so that default
+ * ACLs can override it; the thread's umask is 0 otherwise */
+void umask_enter(const struct srv_req *rq, uint32_t mask);
+void umask_leave(const struct srv_req *rq);
 
 /* ---- ids (idmap.c) ------------------------------------------------------------------------ */
 
@@ -210,6 +226,13 @@ srv_handler op_getxattr, op_setxattr, op_listxattr, op_removexattr;          /* 
 srv_handler op_getlk, op_setlk, op_setlkw;                                   /* lock.c */
 srv_handler op_ioctl;                                                        /* ioctl.c */
 
+/** session_reset() - no FUSE session any more: handles, locks, inodes go. Gate held for writing. */
+void session_reset(struct server *srv);
+/** kept_cancel() - hurry kept requests up: all (@vq NULL) or those of one queue */
+void kept_cancel(struct server *srv, const struct vq *vq);
+/** kept_interrupt() - the one of that unique. Return: whether it was found. */
+bool kept_interrupt(struct server *srv, uint64_t unique);
+
 /* attr.c, for every reply that carries attributes */
 void attr_fill(const struct server *srv, const struct inode *inode, const struct statx *stx,
                struct fuse_attr *attr);
@@ -231,6 +254,8 @@ void locks_reset(struct locks *locks);
 /* xattrmap.c, xattr.c */
 int xattrmap_new(struct xattrmap **map, const char *rules);
 void xattrmap_free(struct xattrmap *map);
+/** xattr_label_new() - store the request's security context (c->secctx_name) on what it has just created */
+int xattr_label_new(struct srv_req *rq, struct inode *inode);
 /** xattr_drop_capability() - after a write when security.capability is stored under another name */
 int xattr_drop_capability(struct srv_req *rq, int fd);
 
