@@ -10,13 +10,22 @@
 
 #include "conf.h"
 
+/* Descriptors without which the daemon cannot work: rings of 65 queues, 509 memory slots, reserve. */
+#define SANDBOX_MIN_FILES 768
+
 struct sandbox {
-    int root_fd;       /* O_PATH of the shared directory (or file), inside the new mount namespace */
-    int proc_fd;       /* O_PATH|O_DIRECTORY of /proc/self/fd, to reopen O_PATH descriptors */
-    int mountinfo_fd;  /* /proc/self/mountinfo, readable; re-read with pread from 0 */
-    bool nodev;        /* device nodes in the share cannot be opened (nodev mount) */
-    bool can_handles;  /* CAP_DAC_READ_SEARCH kept: open_by_handle_at works */
-    bool can_setid;    /* CAP_SETUID and CAP_SETGID kept: acting as another user works */
+    int root_fd;      /* O_PATH of the shared directory (or file), inside the new mount namespace */
+    int proc_fd;      /* O_PATH|O_DIRECTORY of /proc/self/fd, to reopen O_PATH descriptors */
+    int mountinfo_fd; /* /proc/self/mountinfo, readable; re-read with pread from 0 */
+    bool nodev; /* device nodes in the share cannot be opened: the mounts that are there at start
+                       * are nodev. One that the host adds later brings its own flags. */
+    bool can_handles; /* open_by_handle_at works (CAP_DAC_READ_SEARCH in the first user namespace);
+                       * known after sandbox_lock() */
+    bool can_setid;   /* CAP_SETUID and CAP_SETGID kept and more ids than our own are mapped: acting
+                       * as another user works (-EINVAL for ids that are not mapped); known after
+                       * sandbox_lock() */
+    const char *mount_prefix; /* what mountinfo_fd shows before a path inside the share: "" when the
+                               * share is the root directory, else its absolute path */
 };
 
 /** sandbox_limits() - RLIMIT_NOFILE. Return: the limit in force, or -errno (message printed). */
@@ -26,11 +35,14 @@ int64_t sandbox_limits(const struct conf *conf);
  * sandbox_enter() - namespaces or chroot, ids, supplementary groups, no_new_privs
  *
  * With new namespaces this forks: the parent waits for the child and exits with its status; only the
- * child returns. Return: 0 or -errno (message printed).
+ * child returns. SIGTERM, SIGINT and SIGHUP end that child until the caller installs handlers of its own
+ * (it is the first process of its PID namespace, which has no default actions). One thread only.
+ * Return: 0 or -errno (message printed).
  */
 int sandbox_enter(const struct conf *conf, struct sandbox *sb);
 
-/** sandbox_lock() - capabilities down to what is needed, then the seccomp filter. Return: 0 or -errno. */
+/** sandbox_lock() - capabilities down to what is needed, then the seccomp filter. Return: 0 or -errno
+ *  (message printed). */
 int sandbox_lock(const struct conf *conf, struct sandbox *sb);
 
 #endif
