@@ -22,7 +22,7 @@
 
 #include "lib/ring/ring.h"
 
-#define VU_LATER (-1)
+#define VU_LATER      (-1)
 #define VU_MAX_QUEUES 65 /* hiprio and 64 request queues */
 
 struct vu;
@@ -49,9 +49,9 @@ struct vu_ops {
 };
 
 struct vu_params {
-    int listen_fd;        /* listening socket, owned by vu */
-    const char *tag;      /* NULL: PROTOCOL_F_CONFIG is not offered (QEMU 7.1-8.0 crashes on it) */
-    bool keep_listening;  /* serve the next front end after a disconnect */
+    int listen_fd;       /* listening socket, owned by vu */
+    const char *tag;     /* NULL: PROTOCOL_F_CONFIG is not offered (QEMU 7.1-8.0 crashes on it) */
+    bool keep_listening; /* serve the next front end after a disconnect */
     const struct vu_ops *ops;
     void *ctx;
 };

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * device.h - one vhost-user device: what the files of this room share
+ *
+ *   socket.c   the listening socket and its lock file
+ *   message.c  framing
+ *   control.c  what each message does
+ *   device.c   life: accept, serve a front end, end the session
+ *   memory.c   guest memory;  guard.c  SIGBUS;  dirty.c  the migration log
+ *   queue.c    life of one queue, and its used side
+ *   worker.c   the loop that serves a queue, and its thread
+ *
+ * Who may touch what
+ *
+ *   The control thread changes memory, log and features only between device_freeze() and
+ *   device_thaw(): every worker is parked at a safe point then, and every queue's lock is held. A worker
+ *   that is not parked, or any thread that holds a queue's lock, may therefore read them.
+ *   Guest memory that kept requests may use is unmapped only after device_drain().
+ *
+ * Lock order: queue locks by rising index, then call locks.
+ */
+#ifndef VIOFS_VHOST_DEVICE_H
+#define VIOFS_VHOST_DEVICE_H
+
+#include "abi/virtio_fs.h"
+#include "vhost/dirty.h"
+#include "vhost/memory.h"
+#include "vhost/message.h"
+#include "vhost/queue.h"
+#include "vhost/vhost.h"
+
+struct vu {
+    const struct vu_ops *ops;
+    void *ctx;
+    int listen_fd; /* -1 when no further front end is to come */
+    int conn_fd;   /* -1 between front ends */
+    int stop_fd;   /* eventfd, readable from vu_stop() on */
+    bool keep_listening;
+    bool has_config;
+    struct virtio_fs_config config;
+
+    /* the session with one front end */
+    uint64_t features;       /* virtio feature bits that it acknowledged */
+    uint64_t proto_features; /* protocol feature bits */
+    int backend_fd;          /* SET_BACKEND_REQ_FD: held, not used; -1 without */
+    struct mem *mem;
+    struct dirty dirty;
+    atomic_bool lost_reported; /* the loss of guest memory was logged */
+    struct vq queue[VU_MAX_QUEUES];
+};
+
+static inline bool vu_has(const struct vu *vu, unsigned bit)
+{
+    return (vu->features >> bit) & 1;
+}
+static inline bool vu_has_proto(const struct vu *vu, unsigned bit)
+{
+    return (vu->proto_features >> bit) & 1;
+}
+
+/** device_freeze() - park all workers and take all locks; device_thaw() - let them go on */
+void device_freeze(struct vu *vu);
+void device_thaw(struct vu *vu);
+
+/** device_drain() - park all workers and wait until nobody holds a chain; queues stay parked */
+void device_drain(struct vu *vu);
+
+/** device_reset() - RESET_DEVICE: stop all queues, forget the FUSE session; memory stays */
+void device_reset(struct vu *vu);
+
+/** device_serve() - speak with the front end on @conn (taken over) until it leaves or vu_stop() */
+int device_serve(struct vu *vu, int conn);
+
+/** control_handle() - do what one message asks and answer it. Return: 0, or -errno: hang up. */
+int control_handle(struct vu *vu, struct vu_msg *m);
+
+#endif

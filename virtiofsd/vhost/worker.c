@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * worker.c - the thread that serves one queue
+ *
+ * Theory of operation
+ *
+ *   The worker takes chains until the ring is empty. Their completions are collected and published
+ *   together, with at most one signal: after 32 chains, after 128 KiB, or when the ring is empty,
+ *   whichever comes first, so that nobody waits for a long batch. While it works the driver is told not to
+ *   kick.
+ *
+ *   Before it sleeps it looks again a few times, with sched_yield() between the looks. When the driver
+ *   shares the CPU with us, the yield is what lets it go on and put its next request there without
+ *   a kick and without our going to sleep and being woken. How often to look is learned: see poll_*().
+ *
+ *   Sleeping is one system call a wake-up. The kick descriptor is watched edge-triggered, so an eventfd
+ *   is never read: each write to it is a new edge, whatever its count. Pipes signal only when they
+ *   were empty or are written to, and fill up, so they are emptied. The flags of the descriptor are shared
+ *   with the front end and stay as they are.
+ *
+ *   Between two chains the worker looks at its order and parks if told to.
+ *
+ * Ownership: a worker owns its epoll and wake descriptors and the scratch chain.
+ * Locks: queue lock around parking; none while serving.
+ *
+ * syscalls: epoll_create1 epoll_ctl epoll_wait epoll_pwait eventfd2 read write close ioctl
+ * syscalls: sched_yield futex
+ */
+#include <errno.h>
+#include <limits.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "host/log.h"
+#include "host/thread.h"
+#include "vhost/device.h"
+
+#define BATCH_CHAINS 32u
+#define BATCH_BYTES  (128u * 1024u)
+
+enum { EVENT_WAKE, EVENT_KICK };
+
+/* Made and joined by the control thread; everything else is the worker's own. */
+struct worker {
+    struct vq *q;
+    pthread_t id;
+    int epoll_fd;
+    int wake_fd;  /* eventfd of ours */
+    void *thread; /* the server's, from thread_begin() */
+    unsigned n_done;
+    unsigned n_served; /* in this batch, kept ones too */
+    uint64_t moved;    /* bytes in this batch */
+    unsigned looks;    /* how often to look before sleeping; 0: not at all */
+    unsigned sleeps;   /* since the last look */
+    struct vq_done done[BATCH_CHAINS];
+    struct ring_chain chain;
+};
+
+/* ---- serving -------------------------------------------------------------------------------- */
+
+static inline bool told_to_stop(const struct vq *q)
+{
+    return atomic_load_explicit(&q->order, memory_order_relaxed) != VQ_RUN;
+}
+
+static void flush(struct vq *q, struct worker *w)
+{
+    if (w->n_done > 0 && queue_give_back(q, w->done, w->n_done))
+        queue_call(q);
+    w->n_done = 0;
+    w->n_served = 0;
+    w->moved = 0;
+}
+
+static void serve(struct vq *q, struct worker *w, struct ring_chain *c)
+{
+    int64_t len = q->vu->ops->serve(q->vu->ctx, w->thread, q, c);
+
+    w->n_served++;
+    if (len == VU_LATER)
+        return;
+    w->moved += c->out_len + (uint64_t)len;
+    if (__builtin_expect(q->logging, 0))
+        queue_mark(q, c->seg + c->n_out, c->n_in, (uint64_t)len);
+    w->done[w->n_done++] = (struct vq_done){.head = c->head, .len = (uint32_t)len};
+}
+
+/* Take one chain and serve it. Return: 1; 0 when there is none; -RING_EINVAL: the queue must stop. */
+static int serve_one(struct vq *q, struct worker *w)
+{
+    int r = ring_dev_pop(&q->ring, &w->chain);
+
+    if (__builtin_expect(atomic_load_explicit(&q->vu->mem->lost, memory_order_relaxed), 0))
+        return -RING_EINVAL;
+    if (r == 0 || r == -RING_EINVAL)
+        return r;
+    unsigned taken = atomic_load_explicit(&q->taken, memory_order_relaxed) + 1;
+    atomic_store_explicit(&q->taken, taken, memory_order_relaxed);
+    if (r > 0) {
+        serve(q, w, &w->chain);
+        return 1;
+    }
+    log_warn_limited("queue %u: the guest sent a malformed chain", q->index);
+    w->n_served++;
+    w->done[w->n_done++] = (struct vq_done){.head = w->chain.head, .len = 0};
+    return 1;
+}
+
+/* One batch. Return: as serve_one() for the last chain. */
+static int serve_batch(struct vq *q, struct worker *w)
+{
+    const struct vu_ops *ops = q->vu->ops;
+    int r;
+
+    ops->batch_begin(q->vu->ctx, w->thread);
+    do {
+        r = serve_one(q, w);
+    } while (r > 0 && w->n_served < BATCH_CHAINS && w->moved < BATCH_BYTES && !told_to_stop(q));
+    flush(q, w);
+    ops->batch_end(q->vu->ctx, w->thread);
+    return r;
+}
+
+/* ---- waiting -------------------------------------------------------------------------------- */
+
+/* Look for work a few times. Return: true if there is some, or an order. */
+static bool poll_ring(struct vq *q, struct worker *w)
+{
+    for (unsigned i = 0; i < w->looks; i++) {
+        sched_yield();
+        if (ring_dev_waiting(&q->ring) > 0 || told_to_stop(q))
+            return true;
+    }
+    return false;
+}
+
+static void empty_pipe(int fd)
+{
+    char sink[256];
+    int n;
+
+    while (ioctl(fd, FIONREAD, &n) == 0 && n > 0) {
+        if (read(fd, sink, (size_t)n < sizeof(sink) ? (size_t)n : sizeof(sink)) <= 0)
+            return;
+    }
+}
+
+/* Until a kick or a wake. Return: 0 or -errno. */
+static int sleep_for_kick(struct vq *q, struct worker *w)
+{
+    struct epoll_event ev[2];
+    int n = epoll_wait(w->epoll_fd, ev, 2, -1);
+
+    if (n < 0)
+        return errno == EINTR ? 0 : -errno;
+    if (q->kick_drain) {
+        for (int i = 0; i < n; i++) {
+            if (ev[i].data.u32 == EVENT_KICK)
+                empty_pipe(q->kick_fd);
+        }
+    }
+    return 0;
+}
+
+static void no_kicks(struct vq *q)
+{
+    ring_dev_no_kicks(&q->ring);
+    if (__builtin_expect(q->logging, 0))
+        queue_mark_event(q);
+}
+
+static bool want_kick(struct vq *q)
+{
+    bool waiting = ring_dev_want_kick(&q->ring);
+    if (__builtin_expect(q->logging, 0))
+        queue_mark_event(q);
+    return waiting;
+}
+
+/* Wait for the next chain. Return: 0 or -errno when waiting is impossible. */
+static int wait_for_work(struct vq *q, struct worker *w)
+{
+    int err = 0;
+
+    if (poll_ring(q, w))
+        return 0;
+    if (!want_kick(q))
+        err = sleep_for_kick(q, w);
+    no_kicks(q);
+    return err;
+}
+
+/* Serve until told to stop or broken. */
+static void run(struct vq *q, struct worker *w)
+{
+    no_kicks(q);
+    while (!told_to_stop(q)) {
+        int r = ring_dev_waiting(&q->ring) > 0 ? serve_batch(q, w) : wait_for_work(q, w);
+        if (__builtin_expect(r < 0, 0)) {
+            if (!atomic_load(&q->vu->mem->lost))
+                queue_break(q, r == -RING_EINVAL ? "the guest corrupted the ring" : strerror(-r));
+            else
+                queue_break(q, "guest memory was taken away (its file was truncated)");
+            return;
+        }
+    }
+}
+
+/* ---- the thread ------------------------------------------------------------------------------ */
+
+/* The safe point. Return: true to run, false to end. */
+static bool park(struct vq *q)
+{
+    pthread_mutex_lock(&q->lock);
+    q->parked = true;
+    pthread_cond_broadcast(&q->changed);
+    int order;
+    while ((order = atomic_load(&q->order)) != VQ_QUIT &&
+           (order == VQ_PARK || atomic_load(&q->broken)))
+        pthread_cond_wait(&q->changed, &q->lock);
+    if (order == VQ_RUN)
+        q->parked = false;
+    pthread_mutex_unlock(&q->lock);
+    return order == VQ_RUN;
+}
+
+static void *worker_main(void *arg)
+{
+    struct worker *w = arg;
+    struct vq *q = w->q;
+    const struct vu_ops *ops = q->vu->ops;
+    char name[16];
+
+    snprintf(name, sizeof(name), "vq%u", q->index);
+    thread_name(name);
+    w->thread = ops->thread_begin(q->vu->ctx);
+    while (park(q))
+        run(q, w);
+    ops->thread_end(q->vu->ctx, w->thread);
+    return NULL;
+}
+
+static int watch(struct worker *w, int fd, uint32_t what)
+{
+    struct epoll_event ev = {.events = EPOLLIN | EPOLLET, .data.u32 = what};
+
+    return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;
+}
+
+static void worker_free(struct worker *w)
+{
+    if (w->epoll_fd >= 0)
+        close(w->epoll_fd);
+    if (w->wake_fd >= 0)
+        close(w->wake_fd);
+    free(w);
+}
+
+/** worker_new() - see queue.h */
+int worker_new(struct vq *q)
+{
+    struct worker *w = calloc(1, sizeof(*w));
+    int err;
+
+    if (!w)
+        return -ENOMEM;
+    w->q = q;
+    w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    w->wake_fd = w->epoll_fd < 0 ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    err = w->wake_fd < 0 ? -errno : watch(w, w->wake_fd, EVENT_WAKE);
+    if (err == 0) {
+        atomic_store(&q->order, VQ_PARK);
+        err = thread_start(&w->id, worker_main, w);
+    }
+    if (err < 0) {
+        log_error("queue %u: cannot start its worker: %s", q->index, strerror(-err));
+        worker_free(w);
+        return err;
+    }
+    q->worker = w;
+    return 0;
+}
+
+/** worker_end() - see queue.h */
+void worker_end(struct vq *q)
+{
+    pthread_join(q->worker->id, NULL);
+    worker_free(q->worker);
+    q->worker = NULL;
+}
+
+/** worker_watch() - see queue.h. A descriptor that cannot be polled is -EPERM. */
+int worker_watch(struct vq *q, int kick_fd)
+{
+    return watch(q->worker, kick_fd, EVENT_KICK);
+}
+
+/** worker_unwatch() - see queue.h. Closing is not enough: the front end has the same open file. */
+void worker_unwatch(struct vq *q, int kick_fd)
+{
+    epoll_ctl(q->worker->epoll_fd, EPOLL_CTL_DEL, kick_fd, NULL);
+}
+
+/** worker_wake() - see queue.h */
+void worker_wake(struct vq *q)
+{
+    eventfd_write(q->worker->wake_fd, 1);
+}
