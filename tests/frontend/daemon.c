@@ -176,6 +176,8 @@ int daemon_start(struct daemon *d, const char *const *argv, const struct daemon_
     o = o ? o : &defaults;
     *d = (struct daemon){0};
     err = make_dirs(d, o);
+    if (err == 0 && !argv)
+        return 0;
     if (err == 0)
         err = expand_args(d, argv, args);
     if (err == 0) {

@@ -32,7 +32,7 @@ struct daemon_options {
 /**
  * daemon_start() - run a daemon
  * @argv: NULL-terminated; in every word "{socket}", "{dir}", "{work}" stand for the socket's path, the
- *        shared directory and the work directory
+ *        shared directory and the work directory. NULL: make the directories only, run nothing
  * @o:    may be NULL
  *
  * Returns when the socket is there (at most 10 s). The child dies with us (PDEATHSIG).

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * inodes.h - what an inode costs that the guest never forgets
+ */
+#ifndef VIOFS_BENCH_INODES_H
+#define VIOFS_BENCH_INODES_H
+
+#include "bench/peer.h"
+
+/** measure_inodes() - make @n files, look each up once, print one "inodes" line */
+void measure_inodes(struct peer *p, uint64_t n);
+
+#endif
