@@ -53,9 +53,6 @@ const char *jail_path(const struct jail *jail, const char *rel);
 /** jail_write() - make a file with some text. Fails the test on error. */
 void jail_write(const struct jail *jail, const char *rel, const char *text);
 
-/** status_line() - the value of @key in /proc/self/status of before the sandbox closed, or NULL */
-const char *status_line(int status_fd, const char *key);
-
 /** is_root() - may this run do what root does (not only its name)? */
 bool is_root(void);
 #define ROOT_ONLY()                                                                                \
