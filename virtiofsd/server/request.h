@@ -65,7 +65,9 @@ struct server {
     struct srv_kept *kept;
     uint32_t n_kept;
     bool local; /* the shared directory is on a local file system: close() has no news to tell */
-    srv_handler *handler[FUSE_N_OPS];
+    srv_handler *handler[FUSE_N_OPS]; /* by fuse_op.index; NULL: ENOSYS */
+    bool needs_inode[FUSE_N_OPS];
+    bool any_time[FUSE_N_OPS]; /* legal without a session */
 };
 
 /*
@@ -76,8 +78,9 @@ struct srv_thread {
     struct server *srv;
     struct stats_block *stats;
     struct fuse_call call;
-    uint8_t *out;        /* reply scratch, grown on demand by thread_out() */
+    uint8_t *out; /* reply scratch, grown on demand by thread_out() */
     size_t out_size;
+    bool cwd_is_fds; /* xattr.c has moved the thread's cwd to /proc/self/fd */
     struct ring_seg iov[RING_MAX_SEGS];
     _Alignas(16) uint8_t in[FUSE_COPY_MAX];
 };
@@ -89,12 +92,14 @@ struct srv_req {
     uint16_t head;
     bool in_pool; /* may block: nobody waits behind this request */
     const struct fuse_call *c;
-    struct inode *inode;  /* of c->in.nodeid; NULL for opcodes that name none */
-    struct fuse_out out;  /* where the reply goes */
-    const struct ring_seg *data_seg; /* WRITE: device-readable segments; payload starts at data_skip */
+    struct inode *inode; /* of c->in.nodeid; NULL for opcodes that name none */
+    struct fuse_out out; /* where the reply goes */
+    const struct ring_seg
+        *data_seg; /* WRITE: device-readable segments; payload starts at data_skip */
     uint32_t n_data_seg;
     uint64_t data_skip;
     uint64_t epoch; /* session.epoch when it was decoded */
+    int err;        /* what was replied, for statistics */
 };
 
 /* ---- answering --------------------------------------------------------------------------- */
@@ -123,8 +128,9 @@ struct srv_kept {
      */
     bool (*cancel)(struct srv_kept *kept);
     pthread_t runner; /* thread that runs it, when running */
+    uint64_t round;   /* kept_cancel() has asked it in this round */
     bool running;
-    uint8_t *bytes;   /* private copy that call points into */
+    uint8_t *bytes; /* private copy that call points into */
     struct ring_seg seg[];
 };
 
@@ -152,13 +158,14 @@ enum handle_kind { HANDLE_FILE, HANDLE_DIR };
 struct handle {
     _Atomic uint32_t refs; /* slots are type-stable, as inodes are */
     _Atomic uint32_t gen;
-    int fd;                /* the handle's own */
-    int flags;             /* O_* it was opened with */
+    int fd;    /* the handle's own */
+    int flags; /* O_* it was opened with */
     enum handle_kind kind;
-    struct inode *inode;   /* a reference */
-    struct inode_fd hold;  /* the inode's cached descriptor, slot 0: none */
+    struct inode *inode;    /* a reference */
+    struct inode_fd hold;   /* the inode's cached descriptor, slot 0: none */
     struct dir_stream *dir; /* HANDLE_DIR */
-    bool flocked;          /* flock() has been used through it */
+    _Atomic bool flocked;   /* flock() has been used through it */
+    _Atomic bool released;  /* RELEASE has been served */
 };
 
 /**
@@ -172,11 +179,12 @@ int handle_new(struct handles *hs, struct inode *inode, int fd, int flags, enum 
  * handle_get() - the handle that a request names
  * Return: a reference, or NULL when @fh is not alive, of another kind, or of another inode than @inode.
  */
-struct handle *handle_get(struct handles *hs, uint64_t fh, enum handle_kind kind,
+struct handle *handle_get(struct server *srv, uint64_t fh, enum handle_kind kind,
                           const struct inode *inode);
 void handle_put(struct server *srv, struct handle *h);
 /** handle_release() - RELEASE: the guest's reference goes. 0 or -EBADF. */
-int handle_release(struct server *srv, uint64_t fh, enum handle_kind kind, const struct inode *inode);
+int handle_release(struct server *srv, uint64_t fh, enum handle_kind kind,
+                   const struct inode *inode);
 int handles_new(struct handles **hs, uint32_t max);
 /** handles_reset() - close all; no request may be running */
 void handles_reset(struct server *srv);
@@ -187,6 +195,7 @@ uint64_t handles_count(void *hs);
 
 struct cred {
     bool switched;
+    bool groups;
 };
 /**
  * cred_enter() - become the request's user for creating something
@@ -205,7 +214,7 @@ void cred_raise_fsetid(void);
 void umask_enter(const struct srv_req *rq, uint32_t mask);
 void umask_leave(const struct srv_req *rq);
 
-/* ---- ids (idmap.c) ------------------------------------------------------------------------ */
+/* ---- ids (ids.c) ------------------------------------------------------------------------ */
 
 /** to host: 0 or -EPERM for a forbidden id; to guest: always answers */
 int idmap_uid_to_host(const struct server *srv, uint32_t *uid);
@@ -217,14 +226,15 @@ uint32_t idmap_gid_to_guest(const struct server *srv, uint32_t gid);
 
 srv_handler op_init, op_destroy, op_forget, op_batch_forget, op_interrupt, op_probe; /* session.c */
 srv_handler op_lookup, op_mknod, op_mkdir, op_symlink, op_link, op_unlink, op_rmdir, op_rename,
-    op_rename2, op_readlink;                                                 /* name.c */
-srv_handler op_create, op_tmpfile, op_open, op_release, op_flush, op_fsync;  /* file.c */
-srv_handler op_read, op_write, op_fallocate, op_lseek, op_copy_file_range;   /* data.c */
-srv_handler op_getattr, op_setattr, op_statx, op_access, op_statfs;          /* attr.c */
-srv_handler op_opendir, op_readdir, op_readdirplus, op_releasedir, op_fsyncdir, op_syncfs; /* dir.c */
-srv_handler op_getxattr, op_setxattr, op_listxattr, op_removexattr;          /* xattr.c */
-srv_handler op_getlk, op_setlk, op_setlkw;                                   /* lock.c */
-srv_handler op_ioctl;                                                        /* ioctl.c */
+    op_rename2, op_readlink;                                                /* name.c */
+srv_handler op_create, op_tmpfile, op_open, op_release, op_flush, op_fsync; /* file.c */
+srv_handler op_read, op_write, op_fallocate, op_lseek, op_copy_file_range;  /* data.c */
+srv_handler op_getattr, op_setattr, op_statx, op_access, op_statfs;         /* attr.c */
+srv_handler op_opendir, op_readdir, op_readdirplus, op_releasedir, op_fsyncdir,
+    op_syncfs;                                                      /* dir.c */
+srv_handler op_getxattr, op_setxattr, op_listxattr, op_removexattr; /* xattr.c */
+srv_handler op_getlk, op_setlk, op_setlkw;                          /* lock.c */
+srv_handler op_ioctl;                                               /* ioctl.c */
 
 /** session_reset() - no FUSE session any more: handles, locks, inodes go. Gate held for writing. */
 void session_reset(struct server *srv);

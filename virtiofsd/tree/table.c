@@ -62,6 +62,24 @@ struct mount *inode_mount(struct tree *t, const struct inode *inode)
     return mount_at(t->mounts, inode->mount);
 }
 
+bool inode_mount_local(struct tree *t, const struct inode *inode)
+{
+    return inode_mount(t, inode)->local;
+}
+
+bool inode_on_other_mount(struct tree *t, const struct inode *inode, const struct inode *parent)
+{
+    return inode_mount(t, inode)->mnt_id != inode_mount(t, parent)->mnt_id;
+}
+
+void inode_linked(struct inode *inode, bool linked)
+{
+    if (linked)
+        atomic_fetch_and_explicit(&inode->flags, (uint8_t)~INODE_UNLINKED, memory_order_relaxed);
+    else
+        atomic_fetch_or_explicit(&inode->flags, INODE_UNLINKED, memory_order_relaxed);
+}
+
 bool inode_try_ref(struct inode *inode)
 {
     uint32_t r = atomic_load_explicit(&inode->refs, memory_order_relaxed);

@@ -61,6 +61,12 @@ uint64_t inode_id(const struct inode *inode);
 /** inode_type() - S_IFMT bits, which never change */
 mode_t inode_type(const struct inode *inode);
 struct mount *inode_mount(struct tree *tree, const struct inode *inode);
+/** inode_mount_local() - on a file system whose close() has no news to tell (mount.h) */
+bool inode_mount_local(struct tree *tree, const struct inode *inode);
+/** inode_on_other_mount() - @inode is the root of a mount inside the share, seen from @parent */
+bool inode_on_other_mount(struct tree *tree, const struct inode *inode, const struct inode *parent);
+/** inode_linked() - the inode has a name again (LINK of a temporary file), or never had one */
+void inode_linked(struct inode *inode, bool linked);
 /** inode_parent() - last known parent (the root's is itself). Return: a reference. */
 struct inode *inode_parent(struct tree *tree, struct inode *inode);
 

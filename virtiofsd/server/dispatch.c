@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * dispatch.c - from a chain to a handler and back
+ *
+ * Theory of operation
+ *
+ *   serve() copies the request's prefix into the thread's scratch (80 bytes do for nearly every request,
+ *   one copy), decodes it, applies what holds for every opcode (a session must live, a read-only
+ *   share refuses changes, the node id must be alive) and calls the handler.
+ *
+ *   run_handler() is shared by the worker and the pool: it takes the reference on the inode, measures
+ *   and counts when statistics are kept, and puts the reference.
+ *
+ * syscalls: clock_gettime
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "host/log.h"
+#include "server/dispatch.h"
+
+#define FIRST_COPY 80u /* fuse_in_header and fuse_write_in: a WRITE is never copied further */
+
+enum row_flags {
+    NEEDS_INODE = 1, /* the node id is looked at */
+    ANY_TIME = 2,    /* legal without a session */
+};
+
+static const struct row {
+    uint32_t opcode;
+    srv_handler *handler;
+    unsigned flags;
+} rows[] = {
+    {FUSE_INIT, op_init, ANY_TIME},
+    {FUSE_DESTROY, op_destroy, ANY_TIME},
+    {FUSE_FORGET, op_forget, ANY_TIME},
+    {FUSE_BATCH_FORGET, op_batch_forget, ANY_TIME},
+    {FUSE_INTERRUPT, op_interrupt, ANY_TIME},
+    {VIOFS_PROBE, op_probe, 0},
+    {FUSE_LOOKUP, op_lookup, NEEDS_INODE},
+    {VIOFS_LOOKUP, op_lookup, NEEDS_INODE},
+    {FUSE_GETATTR, op_getattr, NEEDS_INODE},
+    {VIOFS_GETATTR, op_getattr, NEEDS_INODE},
+    {FUSE_SETATTR, op_setattr, NEEDS_INODE},
+    {VIOFS_FUSE_STATX, op_statx, NEEDS_INODE},
+    {FUSE_ACCESS, op_access, NEEDS_INODE},
+    {FUSE_STATFS, op_statfs, NEEDS_INODE},
+    {FUSE_READLINK, op_readlink, NEEDS_INODE},
+    {FUSE_SYMLINK, op_symlink, NEEDS_INODE},
+    {FUSE_MKNOD, op_mknod, NEEDS_INODE},
+    {FUSE_MKDIR, op_mkdir, NEEDS_INODE},
+    {FUSE_UNLINK, op_unlink, NEEDS_INODE},
+    {FUSE_RMDIR, op_rmdir, NEEDS_INODE},
+    {FUSE_RENAME, op_rename, NEEDS_INODE},
+    {FUSE_RENAME2, op_rename2, NEEDS_INODE},
+    {FUSE_LINK, op_link, NEEDS_INODE},
+    {FUSE_CREATE, op_create, NEEDS_INODE},
+    {VIOFS_CREATE, op_create, NEEDS_INODE},
+    {FUSE_TMPFILE, op_tmpfile, NEEDS_INODE},
+    {FUSE_OPEN, op_open, NEEDS_INODE},
+    {FUSE_RELEASE, op_release, NEEDS_INODE},
+    {FUSE_FLUSH, op_flush, NEEDS_INODE},
+    {FUSE_FSYNC, op_fsync, NEEDS_INODE},
+    {FUSE_READ, op_read, NEEDS_INODE},
+    {FUSE_WRITE, op_write, NEEDS_INODE},
+    {FUSE_FALLOCATE, op_fallocate, NEEDS_INODE},
+    {FUSE_LSEEK, op_lseek, NEEDS_INODE},
+    {FUSE_COPY_FILE_RANGE, op_copy_file_range, NEEDS_INODE},
+    {FUSE_OPENDIR, op_opendir, NEEDS_INODE},
+    {FUSE_READDIR, op_readdir, NEEDS_INODE},
+    {FUSE_READDIRPLUS, op_readdirplus, NEEDS_INODE},
+    {VIOFS_READDIRPLUS, op_readdirplus, NEEDS_INODE},
+    {FUSE_RELEASEDIR, op_releasedir, NEEDS_INODE},
+    {FUSE_FSYNCDIR, op_fsyncdir, NEEDS_INODE},
+    {FUSE_SYNCFS, op_syncfs, NEEDS_INODE},
+    {FUSE_GETXATTR, op_getxattr, NEEDS_INODE},
+    {FUSE_SETXATTR, op_setxattr, NEEDS_INODE},
+    {FUSE_LISTXATTR, op_listxattr, NEEDS_INODE},
+    {FUSE_REMOVEXATTR, op_removexattr, NEEDS_INODE},
+    {FUSE_GETLK, op_getlk, NEEDS_INODE},
+    {FUSE_SETLK, op_setlk, NEEDS_INODE},
+    {FUSE_SETLKW, op_setlkw, NEEDS_INODE},
+    {FUSE_IOCTL, op_ioctl, NEEDS_INODE},
+};
+
+void dispatch_init(struct server *srv)
+{
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const struct fuse_op *op = fuse_op_find(rows[i].opcode);
+        if (op) {
+            srv->handler[op->index] = rows[i].handler;
+            srv->needs_inode[op->index] = rows[i].flags & NEEDS_INODE;
+            srv->any_time[op->index] = rows[i].flags & ANY_TIME;
+        }
+    }
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+int64_t rq_error(struct srv_req *rq, int err)
+{
+    rq->err = err;
+    if (rq->c->op && (rq->c->op->flags & OP_NO_REPLY))
+        return 0;
+    return fuse_reply_error(&rq->out, rq->c->in.unique, err);
+}
+
+int64_t rq_reply(struct srv_req *rq, const void *payload, size_t len)
+{
+    return fuse_reply_buf(&rq->out, rq->c->in.unique, payload, len);
+}
+
+int64_t rq_replied(struct srv_req *rq, uint64_t payload)
+{
+    return fuse_reply_header(&rq->out, rq->c->in.unique, payload);
+}
+
+uint8_t *thread_out(struct srv_thread *t, size_t size)
+{
+    if (size > t->out_size) {
+        free(t->out);
+        t->out = malloc(size);
+        t->out_size = t->out ? size : 0;
+    }
+    return t->out;
+}
+
+/* What holds for every opcode, then the handler. */
+static int64_t guarded(struct srv_req *rq)
+{
+    struct server *srv = rq->srv;
+    const struct fuse_op *op = rq->c->op;
+
+    if (!srv->session.live && !srv->any_time[op->index])
+        return rq_error(rq, -EIO);
+    if (srv->conf->readonly && (op->flags & OP_WRITES))
+        return rq_error(rq, -EROFS);
+    srv_handler *handler = srv->handler[op->index];
+    if (!handler)
+        return rq_error(rq, -ENOSYS);
+    if (!srv->needs_inode[op->index])
+        return handler(rq);
+    rq->inode = inode_get(srv->tree, rq->c->in.nodeid);
+    if (!rq->inode)
+        return rq_error(rq, -ESTALE);
+    int64_t used = handler(rq);
+    inode_put(srv->tree, rq->inode);
+    return used;
+}
+
+int64_t run_handler(struct srv_req *rq)
+{
+    struct stats_block *stats = rq->t->stats;
+
+    if (!stats)
+        return guarded(rq);
+    unsigned index = rq->c->op->index;
+    uint64_t start = now_ns();
+    int64_t used = guarded(rq);
+    if (used != VU_LATER)
+        stats_count(stats, index, rq->err, now_ns() - start);
+    return used;
+}
+
+/* Copy what decoding needs; each byte of the guest's request is read once. */
+static int64_t copy_request(struct srv_thread *t, const struct ring_chain *chain)
+{
+    size_t first = chain->out_len < FIRST_COPY ? (size_t)chain->out_len : FIRST_COPY;
+
+    if (seg_copy_out(t->in, first, chain->seg, chain->n_out, 0) != first)
+        return -EPROTO;
+    int64_t want =
+        fuse_copy_len((const struct fuse_in_header *)(const void *)t->in, chain->out_len);
+    if (want <= (int64_t)first)
+        return want;
+    size_t rest = (size_t)want - first;
+    if (seg_copy_out(t->in + first, rest, chain->seg, chain->n_out, first) != rest)
+        return -EPROTO;
+    return want;
+}
+
+int64_t dispatch_serve(void *ctx, void *thread, struct vq *vq, struct ring_chain *chain)
+{
+    struct server *srv = ctx;
+    struct srv_thread *t = thread;
+    struct srv_req rq = {
+        .srv = srv,
+        .t = t,
+        .vq = vq,
+        .head = chain->head,
+        .c = &t->call,
+        .out = {chain->seg + chain->n_out, chain->n_in, chain->in_len},
+        .data_seg = chain->seg,
+        .n_data_seg = chain->n_out,
+        .data_skip = FIRST_COPY,
+        .epoch = srv->session.epoch,
+    };
+    int64_t len = copy_request(t, chain);
+    int r = len < 0 ? (int)len
+                    : fuse_decode(&t->call, &srv->session.dialect, t->in, (size_t)len,
+                                  chain->out_len, chain->in_len);
+
+    if (r == -EPROTO) {
+        log_warn_limited("queue %u: a request without a FUSE header or room for a reply",
+                         vq_index(vq));
+        return 0;
+    }
+    if (r < 0) {
+        log_debug("opcode %u refused: %s", t->call.in.opcode, strerror(-r));
+        return t->call.op && (t->call.op->flags & OP_NO_REPLY)
+                   ? 0
+                   : fuse_reply_error(&rq.out, t->call.in.unique, r);
+    }
+    return run_handler(&rq);
+}

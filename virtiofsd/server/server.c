@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * server.c - the server's beginning and end, and its threads
+ *
+ * Theory of operation
+ *
+ *   The server is built inside the sandbox and starts its pool after the sandbox is locked. Each thread
+ *   that serves requests, worker or pool, passes through thread_begin(), which gives it scratch memory, a
+ *   cwd and umask of its own, and the one signal that INTERRUPT uses.
+ *
+ *   Descriptors: what RLIMIT_NOFILE allows, less a reserve for the daemon itself, is shared between
+ *   the guest's open files and the descriptor cache. Each open file may hold one of the cache's.
+ *
+ * syscalls: unshare rt_sigaction rt_sigprocmask
+ */
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "host/log.h"
+#include "server/dispatch.h"
+
+enum {
+    FD_RESERVE = 160,     /* sockets, rings, memory regions, logs, one transient per thread */
+    FD_CACHE_MAX = 65536, /* more descriptors only pin more of the host's memory */
+    HANDLES_MAX = 1 << 20,
+    POOL_DEFAULT = 8, /* threads for requests that block; they cost a stack each when idle */
+};
+
+static void on_interrupt(int sig)
+{
+    (void)sig; /* its only purpose is EINTR */
+}
+
+static void *thread_begin(void *ctx)
+{
+    struct server *srv = ctx;
+    struct srv_thread *t = aligned_alloc(64, (sizeof(*t) + 63) & ~(size_t)63);
+    sigset_t set;
+
+    if (!t)
+        return NULL;
+    memset(t, 0, offsetof(struct srv_thread, iov));
+    t->srv = srv;
+    if (srv->stats)
+        t->stats = stats_block_new(srv->stats);
+    if (unshare(CLONE_FS) < 0) {
+        log_error("cannot give a thread its own working directory: %s", strerror(errno));
+        free(t);
+        return NULL;
+    }
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    return t;
+}
+
+static void thread_end(void *ctx, void *thread)
+{
+    struct server *srv = ctx;
+    struct srv_thread *t = thread;
+
+    if (!t)
+        return;
+    if (t->stats)
+        stats_block_done(srv->stats, t->stats);
+    free(t->out);
+    free(t);
+}
+
+static void batch_begin(void *ctx, void *thread)
+{
+    (void)thread;
+    pthread_rwlock_rdlock(&((struct server *)ctx)->gate);
+}
+
+static void batch_end(void *ctx, void *thread)
+{
+    (void)thread;
+    pthread_rwlock_unlock(&((struct server *)ctx)->gate);
+}
+
+static void cancel_later(void *ctx, struct vq *vq)
+{
+    kept_cancel(ctx, vq);
+}
+
+static void reset(void *ctx)
+{
+    struct server *srv = ctx;
+
+    pthread_rwlock_wrlock(&srv->gate);
+    session_reset(srv);
+    pthread_rwlock_unlock(&srv->gate);
+}
+
+const struct vu_ops server_ops = {
+    .serve = dispatch_serve,
+    .thread_begin = thread_begin,
+    .thread_end = thread_end,
+    .batch_begin = batch_begin,
+    .batch_end = batch_end,
+    .cancel_later = cancel_later,
+    .session_reset = reset,
+};
+
+/* Entry and attribute timeouts: those of the existing daemons. */
+static void set_timeouts(struct server *srv)
+{
+    double t = srv->conf->timeout;
+
+    if (t < 0) {
+        switch (srv->conf->cache) {
+        case CACHE_NEVER:
+            t = 0;
+            break;
+        case CACHE_AUTO:
+            t = 1;
+            break;
+        case CACHE_ALWAYS:
+        case CACHE_METADATA:
+            t = 86400;
+            break;
+        }
+    }
+    srv->entry_valid_s = srv->attr_valid_s = (uint64_t)t;
+    srv->entry_valid_ns = srv->attr_valid_ns = (uint32_t)((t - (double)(uint64_t)t) * 1000000000.0);
+}
+
+static uint64_t kept_count(void *ctx)
+{
+    struct server *srv = ctx;
+
+    pthread_mutex_lock(&srv->kept_lock);
+    uint64_t n = srv->n_kept;
+    pthread_mutex_unlock(&srv->kept_lock);
+    return n;
+}
+
+static int register_gauges(struct server *srv)
+{
+    const struct {
+        const char *name, *help;
+        uint64_t (*read)(void *);
+        void *ctx;
+    } gauges[] = {
+        {"virtiofsd_inodes", "Inodes that the guest knows", tree_inodes, srv->tree},
+        {"virtiofsd_cached_descriptors", "Descriptors in the inode cache", tree_fds, srv->tree},
+        {"virtiofsd_open_handles", "Files and directories that the guest has open", handles_count,
+         srv->handles},
+        {"virtiofsd_kept_requests", "Requests waiting in the pool or for a lock", kept_count, srv},
+    };
+
+    for (size_t i = 0; srv->stats && i < sizeof(gauges) / sizeof(gauges[0]); i++) {
+        int r =
+            stats_gauge(srv->stats, gauges[i].name, gauges[i].help, gauges[i].read, gauges[i].ctx);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int init_locks(struct server *srv)
+{
+    pthread_rwlockattr_t attr;
+
+    pthread_rwlockattr_init(&attr);
+    /* INIT and DESTROY must not starve behind a stream of requests. */
+    pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    int r = pthread_rwlock_init(&srv->gate, &attr);
+    pthread_rwlockattr_destroy(&attr);
+    if (r == 0)
+        r = pthread_mutex_init(&srv->kept_lock, NULL);
+    return -r;
+}
+
+static int build(struct server *srv, int64_t nofile)
+{
+    const struct conf *conf = srv->conf;
+    int64_t guest_fds = nofile - FD_RESERVE;
+
+    if (guest_fds < 64) {
+        log_error("the limit of %lld open files is too low; raise it or use --rlimit-nofile",
+                  (long long)nofile);
+        return -EMFILE;
+    }
+    /* Two thirds for the cache, since an open file may hold an entry besides its own descriptor. */
+    int64_t cache = guest_fds * 2 / 3;
+    struct tree_params tp = {
+        .root_fd = srv->sb.root_fd,
+        .proc_fd = srv->sb.proc_fd,
+        .can_handles = srv->sb.can_handles,
+        .handles = conf->inode_file_handles,
+        .max_fds = (uint32_t)(cache > FD_CACHE_MAX ? FD_CACHE_MAX : cache),
+    };
+    int64_t handles = guest_fds - tp.max_fds;
+    if (handles > HANDLES_MAX)
+        handles = HANDLES_MAX;
+    int r = init_locks(srv);
+    if (r == 0)
+        r = tree_new(&srv->tree, &tp);
+    if (r == 0)
+        r = handles_new(&srv->handles, (uint32_t)handles);
+    if (r == 0)
+        r = locks_new(&srv->locks, srv);
+    if (r == 0 && conf->xattrmap)
+        r = xattrmap_new(&srv->xattrmap, conf->xattrmap);
+    if (r == 0)
+        r = register_gauges(srv);
+    return r;
+}
+
+int server_new(struct server **out, const struct conf *conf, const struct sandbox *sb,
+               struct stats *stats, int64_t nofile)
+{
+    struct server *srv = calloc(1, sizeof(*srv));
+
+    if (!srv)
+        return -ENOMEM;
+    srv->conf = conf;
+    srv->sb = *sb;
+    srv->stats = stats;
+    srv->own_uid = geteuid();
+    srv->own_gid = getegid();
+    srv->can_setid = sb->can_setid;
+    set_timeouts(srv);
+    dispatch_init(srv);
+    int r = build(srv, nofile);
+    if (r < 0) {
+        server_free(srv);
+        return r;
+    }
+    struct inode *root = inode_get(srv->tree, TREE_ROOT_ID);
+    srv->local = inode_mount_local(srv->tree, root);
+    inode_put(srv->tree, root);
+    *out = srv;
+    return 0;
+}
+
+int server_start(struct server *srv)
+{
+    int n = srv->conf->thread_pool_size;
+    struct sigaction sa = {.sa_handler = on_interrupt};
+
+    /* No SA_RESTART: the system call that it interrupts is to end. */
+    if (sigaction(SIGUSR1, &sa, NULL) < 0)
+        return -errno;
+    if (n == 0)
+        return 0;
+    return pool_new(&srv->pool, n < 0 ? POOL_DEFAULT : (unsigned)n, thread_begin, thread_end, srv);
+}
+
+void server_free(struct server *srv)
+{
+    if (!srv)
+        return;
+    if (srv->pool)
+        pool_free(srv->pool);
+    if (srv->tree && srv->handles && srv->locks)
+        reset(srv);
+    if (srv->locks)
+        locks_free(srv->locks);
+    if (srv->xattrmap)
+        xattrmap_free(srv->xattrmap);
+    handles_free(srv->handles);
+    tree_free(srv->tree);
+    pthread_rwlock_destroy(&srv->gate);
+    pthread_mutex_destroy(&srv->kept_lock);
+    free(srv);
+}
