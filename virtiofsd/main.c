@@ -224,7 +224,7 @@ static int start(struct daemon *d)
         (err = check("signals", catch_signals(d->vu))) < 0)
         return err;
     if (d->stats &&
-        (err = check("statistics", stats_gauge(d->stats, "requests_in_flight",
+        (err = check("statistics", stats_gauge(d->stats, "virtiofsd_requests_in_flight",
                                                "Requests taken from the guest and not yet answered",
                                                read_in_flight, d->vu))) < 0)
         return err;

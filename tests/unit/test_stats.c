@@ -45,7 +45,8 @@ static int setup(void **state)
     snprintf(r.path, sizeof(r.path), "%s/sock", r.dir);
     *state = &r;
     return stats_new(&r.stats, r.path) ||
-           stats_gauge(r.stats, "inodes", "Inodes that the guest knows", answer_42, &gauge_reads) ||
+           stats_gauge(r.stats, "virtiofsd_inodes", "Inodes that the guest knows", answer_42,
+                       &gauge_reads) ||
            stats_serve(r.stats);
 }
 
@@ -195,7 +196,7 @@ static void test_gauges_are_read_when_somebody_asks(void **state)
     gauge_reads = 0;
     assert_true(value_of(scrape(r, ""), "virtiofsd_inodes") == 42);
     assert_int_equal(gauge_reads, 1);
-    assert_int_equal(stats_gauge(r->stats, "late", "Too late", answer_42, NULL), -ENOSPC);
+    assert_int_equal(stats_gauge(r->stats, "virtiofsd_late", "Too late", answer_42, NULL), -ENOSPC);
 }
 
 static void test_the_text_is_what_prometheus_expects(void **state)

@@ -21,7 +21,7 @@ struct stats_block;
 int stats_new(struct stats **stats, const char *socket_path);
 /**
  * stats_gauge() - register a value read at scrape time; before stats_serve()
- * @name: without the "virtiofsd_" that all names start with; @name and @help live as long as @stats
+ * @name: begins with "virtiofsd_"; @name and @help live as long as @stats
  * @read: called on the stats thread, with no lock held
  * Return: 0, or -ENOSPC when there is no room for another one.
  */

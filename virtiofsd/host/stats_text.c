@@ -32,7 +32,7 @@ static const char *op_name(unsigned op)
 
 static void head(FILE *f, const char *name, const char *type, const char *help)
 {
-    fprintf(f, "# HELP virtiofsd_%s %s\n# TYPE virtiofsd_%s %s\n", name, help, name, type);
+    fprintf(f, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
 static void print_errors(FILE *f, const struct stats_sum *s, unsigned op)
@@ -64,24 +64,25 @@ static void print_histogram(FILE *f, const struct stats_sum *s, unsigned op)
 void stats_print(FILE *f, const struct stats_sum *s, const struct stats_gauge *gauge,
                  unsigned n_gauges)
 {
-    head(f, "build_info", "gauge", "What is running");
+    head(f, "virtiofsd_build_info", "gauge", "What is running");
     fprintf(f, "virtiofsd_build_info{version=\"%s\"} 1\n", VIOFS_VERSION);
 
     for (unsigned i = 0; i < n_gauges; i++) {
         head(f, gauge[i].name, "gauge", gauge[i].help);
-        fprintf(f, "virtiofsd_%s %" PRIu64 "\n", gauge[i].name, gauge[i].read(gauge[i].ctx));
+        fprintf(f, "%s %" PRIu64 "\n", gauge[i].name, gauge[i].read(gauge[i].ctx));
     }
 
-    head(f, "requests_total", "counter", "Requests answered");
+    head(f, "virtiofsd_requests_total", "counter", "Requests answered");
     for (unsigned op = 0; op < FUSE_N_OPS; op++) {
         if (requests(s, op))
             fprintf(f, "virtiofsd_requests_total{op=\"%s\"} %" PRIu64 "\n", op_name(op),
                     requests(s, op));
     }
-    head(f, "errors_total", "counter", "Requests answered with an error");
+    head(f, "virtiofsd_errors_total", "counter", "Requests answered with an error");
     for (unsigned op = 0; op < FUSE_N_OPS; op++)
         print_errors(f, s, op);
-    head(f, "request_duration_seconds", "histogram", "Time from request taken to reply ready");
+    head(f, "virtiofsd_request_duration_seconds", "histogram",
+         "Time from request taken to reply ready");
     for (unsigned op = 0; op < FUSE_N_OPS; op++) {
         if (requests(s, op))
             print_histogram(f, s, op);
