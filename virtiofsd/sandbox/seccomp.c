@@ -21,7 +21,7 @@
  * memory, also the front end's:
  * syscalls: brk mmap mmap2 mprotect mremap munmap madvise
  * threads, their locks and their end:
- * syscalls: clone exit exit_group futex futex_time64 rseq sched_yield sched_getaffinity
+ * syscalls: clone clone3 exit exit_group futex futex_time64 rseq sched_yield sched_getaffinity
  * syscalls: set_robust_list gettid getpid prctl membarrier
  * signals: masks are changed around thread creation, abort() raises one:
  * syscalls: rt_sigaction rt_sigprocmask rt_sigreturn sigreturn sigaltstack tgkill restart_syscall
@@ -118,8 +118,8 @@ static const struct limit limits[] = {
     {SCMP_SYS(ioctl), 1, WHOLE_INT, FS_IOC_SETFLAGS},
     {SCMP_SYS(ioctl), 1, WHOLE_INT, FS_IOC_FSGETXATTR},
     {SCMP_SYS(ioctl), 1, WHOLE_INT, FS_IOC_FSSETXATTR},
-    {SCMP_SYS(ioctl), 1, WHOLE_INT, FICLONE},
-    {SCMP_SYS(ioctl), 1, WHOLE_INT, FICLONERANGE},
+    /* bytes in a pipe that serves as kick (vhost/worker.c) */
+    {SCMP_SYS(ioctl), 1, WHOLE_INT, FIONREAD},
 };
 
 /* ---- --seccomp=trap ------------------------------------------------------------------------ */
@@ -184,23 +184,6 @@ static uint32_t default_action(enum conf_seccomp mode)
     }
 }
 
-static int allow_limited(scmp_filter_ctx ctx, int nr, bool *limited)
-{
-    for (size_t i = 0; i < N_OF(limits); i++) {
-        struct scmp_arg_cmp cmp =
-            SCMP_CMP(limits[i].arg, SCMP_CMP_MASKED_EQ, limits[i].mask, limits[i].value);
-        int err;
-
-        if (limits[i].nr != nr)
-            continue;
-        *limited = true;
-        err = seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, nr, 1, &cmp);
-        if (err)
-            return err;
-    }
-    return 0;
-}
-
 /* A signal may go to our own threads only. */
 static int allow_tgkill(scmp_filter_ctx ctx)
 {
@@ -208,22 +191,40 @@ static int allow_tgkill(scmp_filter_ctx ctx)
                             SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
 }
 
+/* One call: with the arguments that limits[] names, or with any. */
+static int allow(scmp_filter_ctx ctx, int nr)
+{
+    bool limited = false;
+
+    if (nr == SCMP_SYS(clone3))
+        return seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), nr, 0);
+    if (nr == SCMP_SYS(tgkill))
+        return allow_tgkill(ctx);
+    for (size_t i = 0; i < N_OF(limits); i++) {
+        struct scmp_arg_cmp cmp =
+            SCMP_CMP(limits[i].arg, SCMP_CMP_MASKED_EQ, limits[i].mask, limits[i].value);
+        int err;
+
+        if (limits[i].nr != nr)
+            continue;
+        limited = true;
+        err = seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, nr, 1, &cmp);
+        if (err)
+            return err;
+    }
+    return limited ? 0 : seccomp_rule_add(ctx, SCMP_ACT_ALLOW, nr, 0);
+}
+
 static int allow_calls(scmp_filter_ctx ctx, const struct call *calls, size_t n, bool handles)
 {
     for (size_t i = 0; i < n; i++) {
-        bool limited = false;
-        int nr = calls[i].nr, err;
+        int err;
 
-        if (nr < 0) /* not on this machine */
+        if (calls[i].nr < 0) /* not on this machine */
             continue;
-        if (nr == SCMP_SYS(open_by_handle_at) && !handles)
+        if (calls[i].nr == SCMP_SYS(open_by_handle_at) && !handles)
             continue;
-        if (nr == SCMP_SYS(tgkill))
-            err = allow_tgkill(ctx);
-        else
-            err = allow_limited(ctx, nr, &limited);
-        if (!err && !limited && nr != SCMP_SYS(tgkill))
-            err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, nr, 0);
+        err = allow(ctx, calls[i].nr);
         if (err) {
             log_error("seccomp: no rule for %s: %s", calls[i].name, strerror(-err));
             return err;
@@ -273,8 +274,6 @@ static int load_filter(enum conf_seccomp mode, const struct call *calls, size_t 
     err = set_attributes(ctx, default_action(mode));
     if (!err)
         err = allow_calls(ctx, calls, n, handles);
-    if (!err)
-        err = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
     if (!err)
         err = seccomp_load(ctx);
     seccomp_release(ctx);
