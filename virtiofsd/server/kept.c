@@ -184,6 +184,13 @@ int64_t rq_pool(struct srv_req *rq)
 
 /* ---- hurrying up -------------------------------------------------------------------------- */
 
+/* Ask one to end; kept_lock held. Return: true if it was withdrawn and the caller completes it. */
+static bool ask(struct srv_kept *k)
+{
+    k->hurry = true;
+    return k->cancel && k->cancel(k);
+}
+
 /*
  * Cancelling frees the entry and changes the list, so each round starts at the head and remembers by a mark
  * whom it has asked already.
@@ -199,7 +206,7 @@ static bool cancel_next(struct server *srv, const struct vq *vq, uint64_t round)
             break;
     if (k) {
         k->round = round;
-        withdrawn = k->cancel && k->cancel(k);
+        withdrawn = ask(k);
     }
     bool found = k != NULL;
     pthread_mutex_unlock(&srv->kept_lock);
@@ -228,7 +235,7 @@ bool kept_interrupt(struct server *srv, uint64_t unique)
             break;
     bool found = k != NULL;
     if (k)
-        withdrawn = k->cancel && k->cancel(k);
+        withdrawn = ask(k);
     pthread_mutex_unlock(&srv->kept_lock);
     if (withdrawn)
         rq_done_error(k, -EINTR);

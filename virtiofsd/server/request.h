@@ -130,6 +130,7 @@ struct srv_kept {
     pthread_t runner; /* thread that runs it, when running */
     uint64_t round;   /* kept_cancel() has asked it in this round */
     bool running;
+    bool hurry;       /* it was asked to end, perhaps before cancel was set */
     uint8_t *bytes; /* private copy that call points into */
     struct ring_seg seg[];
 };
@@ -251,14 +252,14 @@ void entry_fill(const struct server *srv, const struct inode *parent, const stru
 void ext_fill(const struct statx *stx, struct fuse_viofs_ext *ext);
 
 /* lock.c hooks. locks_new() starts no thread; the waiter thread starts with the first wait. */
-int locks_new(struct locks **locks, struct server *srv);
+uint32_t locks_fds(const struct conf *conf, int64_t nofile); /* to be set aside for record locks */
+int locks_new(struct locks **locks, struct server *srv, uint32_t max_fds);
 void locks_free(struct locks *locks);
 /** locks_flush() - FLUSH by @owner: its POSIX locks on the inode go */
 void locks_flush(struct locks *locks, struct inode *inode, uint64_t owner);
 /** locks_release() - a handle goes (before its descriptor is closed) */
 void locks_release(struct locks *locks, struct handle *h);
-/** locks_changed() - a lock may have become free: wake waiters */
-void locks_changed(struct locks *locks);
+/** locks_reset() - all locks go, waiters end with EINTR; on return none of them uses a handle or inode */
 void locks_reset(struct locks *locks);
 
 /* xattrmap.c, xattr.c */

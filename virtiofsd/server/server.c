@@ -8,8 +8,9 @@
  *   that serves requests, worker or pool, passes through thread_begin(), which gives it scratch memory, a
  *   cwd and umask of its own, and the one signal that INTERRUPT uses.
  *
- *   Descriptors: what RLIMIT_NOFILE allows, less a reserve for the daemon itself, is shared between
- *   the guest's open files and the descriptor cache. Each open file may hold one of the cache's.
+ *   Descriptors: what RLIMIT_NOFILE allows, less a reserve for the daemon itself and for record
+ *   locks, is shared between the guest's open files and the descriptor cache. Each open file may hold
+ *   one of the cache's.
  *
  * syscalls: unshare rt_sigaction rt_sigprocmask
  */
@@ -180,7 +181,8 @@ static int init_locks(struct server *srv)
 static int build(struct server *srv, int64_t nofile)
 {
     const struct conf *conf = srv->conf;
-    int64_t guest_fds = nofile - FD_RESERVE;
+    uint32_t lock_fds = locks_fds(conf, nofile);
+    int64_t guest_fds = nofile - FD_RESERVE - lock_fds;
 
     if (guest_fds < 64) {
         log_error("the limit of %lld open files is too low; raise it or use --rlimit-nofile",
@@ -205,7 +207,7 @@ static int build(struct server *srv, int64_t nofile)
     if (r == 0)
         r = handles_new(&srv->handles, (uint32_t)handles);
     if (r == 0)
-        r = locks_new(&srv->locks, srv);
+        r = locks_new(&srv->locks, srv, lock_fds);
     if (r == 0 && conf->xattrmap)
         r = xattrmap_new(&srv->xattrmap, conf->xattrmap);
     if (r == 0)

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * lock_table.c - who holds record locks, each through a descriptor of its own
+ *
+ * Theory of operation
+ *
+ *   POSIX record locks belong to a process; all of the guest's processes are one process here. So each
+ *   lock owner (a number that the guest makes up) gets, for each file that it locks, an open file
+ *   description of its own, and locks through it with F_OFD_SETLK. The host's kernel then sees
+ *   different owners as different, merges and splits ranges, and tells us from other programs and
+ *   other daemons. Closing the descriptor releases what its owner holds, and nothing else.
+ *
+ *   Entries appear with an owner's first lock on a file and go when the guest says that the owner is
+ *   done with it (FLUSH, or an unlock of the whole file). Each costs a descriptor, so there is a bound;
+ *   past it the guest gets ENOLCK.
+ *
+ *   The host's kernel finds no deadlocks between such locks: EDEADLK never happens.
+ *
+ * Ownership: an entry holds a reference on its file and owns its descriptor; it lives until the last
+ * reference goes. The table itself holds one while the entry can be found.
+ * Locks: one mutex for table, counts and references; no system call is made with it held.
+ * syscalls: fcntl fcntl64 close
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "server/lock_table.h"
+
+enum { BUCKETS = 1024 };
+
+struct lock_owner {
+    void *file;
+    uint64_t owner;
+    int fd;
+    uint32_t refs; /* table lock */
+    _Atomic uint32_t pid;
+    struct lock_owner *next; /* table lock: hash chain */
+};
+
+struct lock_table {
+    pthread_mutex_t lock;
+    const struct lock_files *files;
+    void *ctx;
+    uint32_t max, count;
+    struct lock_owner *bucket[BUCKETS]; /* by file: all owners of a file are in one chain */
+};
+
+int lock_table_new(struct lock_table **table, const struct lock_files *files, void *ctx,
+                   uint32_t max)
+{
+    struct lock_table *t = calloc(1, sizeof(*t));
+
+    if (!t)
+        return -ENOMEM;
+    pthread_mutex_init(&t->lock, NULL);
+    t->files = files;
+    t->ctx = ctx;
+    t->max = max;
+    *table = t;
+    return 0;
+}
+
+void lock_table_free(struct lock_table *t)
+{
+    if (!t)
+        return;
+    lock_table_clear(t);
+    pthread_mutex_destroy(&t->lock);
+    free(t);
+}
+
+static struct lock_owner **bucket_of(struct lock_table *t, const void *file)
+{
+    uint64_t h = (uint64_t)(uintptr_t)file * 0x9e3779b97f4a7c15u;
+
+    return &t->bucket[h >> 54];
+}
+_Static_assert(BUCKETS == 1u << (64 - 54), "bucket_of() shifts by this");
+
+/* Where the entry hangs, or the end of its chain; lock held. */
+static struct lock_owner **find(struct lock_table *t, const void *file, uint64_t owner)
+{
+    struct lock_owner **at = bucket_of(t, file);
+
+    while (*at && ((*at)->file != file || (*at)->owner != owner))
+        at = &(*at)->next;
+    return at;
+}
+
+static struct lock_owner *find_and_ref(struct lock_table *t, const void *file, uint64_t owner)
+{
+    struct lock_owner *o = *find(t, file, owner);
+
+    if (o)
+        o->refs++;
+    return o;
+}
+
+struct lock_owner *lock_owner_find(struct lock_table *t, const void *file, uint64_t owner)
+{
+    struct lock_owner *o;
+
+    pthread_mutex_lock(&t->lock);
+    o = find_and_ref(t, file, owner);
+    pthread_mutex_unlock(&t->lock);
+    return o;
+}
+
+static void destroy(struct lock_table *t, struct lock_owner *o)
+{
+    close(o->fd);
+    t->files->unref(t->ctx, o->file);
+    free(o);
+}
+
+void lock_owner_put(struct lock_table *t, struct lock_owner *o)
+{
+    bool last;
+
+    pthread_mutex_lock(&t->lock);
+    last = --o->refs == 0;
+    pthread_mutex_unlock(&t->lock);
+    if (last)
+        destroy(t, o);
+}
+
+static int make(struct lock_table *t, void *file, uint64_t owner, struct lock_owner **out)
+{
+    struct lock_owner *o = malloc(sizeof(*o));
+
+    if (!o)
+        return -ENOMEM;
+    *o = (struct lock_owner){.file = file, .owner = owner};
+    o->fd = t->files->open(t->ctx, file);
+    if (o->fd < 0) {
+        int err = o->fd;
+        free(o);
+        return err == -EMFILE || err == -ENFILE ? -ENOLCK : err;
+    }
+    t->files->ref(t->ctx, file);
+    *out = o;
+    return 0;
+}
+
+int lock_owner_get(struct lock_table *t, void *file, uint64_t owner, struct lock_owner **out)
+{
+    struct lock_owner *fresh, *o;
+    bool full;
+    int err;
+
+    pthread_mutex_lock(&t->lock);
+    o = find_and_ref(t, file, owner);
+    full = t->count >= t->max;
+    pthread_mutex_unlock(&t->lock);
+    *out = o;
+    if (o)
+        return 0;
+    if (full)
+        return -ENOLCK;
+    err = make(t, file, owner, &fresh);
+    if (err)
+        return err;
+
+    pthread_mutex_lock(&t->lock);
+    o = find_and_ref(t, file, owner); /* another thread may have been first */
+    full = t->count >= t->max;
+    if (!o && !full) {
+        o = fresh;
+        o->refs = 2; /* the table's and the caller's */
+        o->next = *bucket_of(t, file);
+        *bucket_of(t, file) = o;
+        t->count++;
+    }
+    pthread_mutex_unlock(&t->lock);
+    if (o != fresh)
+        destroy(t, fresh);
+    *out = o;
+    return o ? 0 : -ENOLCK;
+}
+
+/* Unlock now: another reference may keep the descriptor open for a while. */
+static void release(struct lock_table *t, struct lock_owner *o)
+{
+    struct flock all = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
+
+    fcntl(o->fd, F_OFD_SETLK, &all);
+    lock_owner_put(t, o);
+}
+
+bool lock_owner_drop(struct lock_table *t, const void *file, uint64_t owner)
+{
+    struct lock_owner **at, *o;
+
+    pthread_mutex_lock(&t->lock);
+    at = find(t, file, owner);
+    o = *at;
+    if (o) {
+        *at = o->next;
+        t->count--;
+    }
+    pthread_mutex_unlock(&t->lock);
+    if (o)
+        release(t, o);
+    return o;
+}
+
+void lock_table_clear(struct lock_table *t)
+{
+    for (uint32_t i = 0; i < BUCKETS; i++) {
+        struct lock_owner *o;
+
+        pthread_mutex_lock(&t->lock);
+        o = t->bucket[i];
+        t->bucket[i] = NULL;
+        for (struct lock_owner *n = o; n; n = n->next)
+            t->count--;
+        pthread_mutex_unlock(&t->lock);
+        while (o) {
+            struct lock_owner *next = o->next;
+            release(t, o);
+            o = next;
+        }
+    }
+}
+
+int lock_owner_set(struct lock_owner *o, const struct flock *fl, uint32_t pid)
+{
+    struct flock copy = *fl;
+
+    copy.l_pid = 0; /* fcntl(2): must be, with F_OFD_ commands */
+    if (fcntl(o->fd, F_OFD_SETLK, &copy) < 0)
+        return errno == EACCES ? -EAGAIN : -errno;
+    if (fl->l_type != F_UNLCK)
+        atomic_store(&o->pid, pid);
+    return 0;
+}
+
+int lock_owner_fd(const struct lock_owner *o)
+{
+    return o->fd;
+}
+
+uint32_t lock_other_pid(struct lock_table *t, const void *file, uint64_t owner)
+{
+    uint32_t pid = 0, others = 0;
+
+    pthread_mutex_lock(&t->lock);
+    for (const struct lock_owner *o = *bucket_of(t, file); o; o = o->next) {
+        if (o->file == file && o->owner != owner) {
+            others++;
+            pid = atomic_load(&o->pid);
+        }
+    }
+    pthread_mutex_unlock(&t->lock);
+    return others == 1 ? pid : 0;
+}

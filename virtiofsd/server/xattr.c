@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * xattr.c - extended attributes
+ *
+ * Theory of operation
+ *
+ *   Inodes are reached through O_PATH descriptors, which fgetxattr() and its kin refuse, and devices,
+ *   sockets and pipes must not be opened at all. So the calls go by path, through the magic links of
+ *   /proc/self/fd: a link leads to the object itself, also when that is a symlink. /proc is not
+ *   inside the sandbox, but a descriptor of /proc/self/fd is kept, and each server thread has a
+ *   working directory of its own (unshared CLONE_FS): it moves there with its first attribute and
+ *   stays. After that an operation is one system call, on every kernel and for every kind of file,
+ *   without an open that could wake a tape drive or break a lease. (getxattrat() of Linux 6.13 does
+ *   not take O_PATH descriptors either.)
+ *
+ * Policy
+ *
+ *   - Without --xattr every request is ENOSYS: Linux guests remember that and stop asking.
+ *   - POSIX ACLs are refused unless FUSE_POSIX_ACL was agreed: a guest that does not know of them would
+ *     change modes behind its own back.
+ *   - security.*, trusted.* and user.* pass: the guest's kernel has decided whether its user may, and
+ *     the host's kernel decides whether the daemon may (trusted.* takes CAP_SYS_ADMIN, security.*
+ *     the label's own module, security.capability CAP_SETFCAP).
+ *   - With --xattrmap both policies look at the name on their own side: ACLs under both names.
+ *
+ * Locks: none.
+ * syscalls: fchdir getxattr setxattr listxattr removexattr fremovexattr statx fchmodat
+ */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+#include <sys/xattr.h>
+#include <linux/limits.h>
+
+#include "server/request.h"
+#include "server/xattrmap.h"
+
+#define ACL_ACCESS  "system.posix_acl_access"
+#define ACL_DEFAULT "system.posix_acl_default"
+
+/* An inode reached by a path; the path is good until reach_end(). */
+struct reach {
+    struct inode_fd fd;
+    char path[16];
+};
+
+/* Make @path name the descriptor @fd for calls that take a path. */
+static int path_of_fd(struct srv_req *rq, int fd, char *path)
+{
+    if (!rq->t->cwd_is_fds) {
+        if (fchdir(tree_proc_fd(rq->srv->tree)) < 0)
+            return -errno;
+        rq->t->cwd_is_fds = true;
+    }
+    tree_proc_path(path, fd);
+    return 0;
+}
+
+static int reach_begin(struct srv_req *rq, struct inode *inode, struct reach *r)
+{
+    int err = inode_fd_get(rq->srv->tree, inode, &r->fd);
+
+    if (err)
+        return err;
+    err = path_of_fd(rq, r->fd.fd, r->path);
+    if (err)
+        inode_fd_put(rq->srv->tree, &r->fd);
+    return err;
+}
+
+static void reach_end(struct srv_req *rq, struct reach *r)
+{
+    inode_fd_put(rq->srv->tree, &r->fd);
+}
+
+static bool is_acl(const char *name)
+{
+    return strcmp(name, ACL_ACCESS) == 0 || strcmp(name, ACL_DEFAULT) == 0;
+}
+
+static bool acls_agreed(const struct srv_req *rq)
+{
+    return rq->srv->session.flags & FUSE_POSIX_ACL;
+}
+
+/* The host's name for @guest, if the guest may use it. */
+static int host_name(const struct srv_req *rq, const char *guest, char host[XATTRMAP_NAME])
+{
+    const struct xattrmap *map = rq->srv->xattrmap;
+
+    if (map) {
+        int err = xattrmap_to_host(map, guest, host);
+        if (err)
+            return err;
+    } else {
+        memcpy(host, guest, strlen(guest) + 1); /* 255 bytes at most: fuse_decode() */
+    }
+    if (!acls_agreed(rq) && (is_acl(guest) || is_acl(host)))
+        return -EOPNOTSUPP;
+    return 0;
+}
+
+/* ---- reading ------------------------------------------------------------------------------- */
+
+/* Answer with a value, or with its length when the guest only asks for that. */
+static int64_t answer(struct srv_req *rq, uint32_t asked, const uint8_t *value, size_t len)
+{
+    struct fuse_getxattr_out out = {.size = (uint32_t)len};
+
+    if (asked == 0)
+        return rq_reply(rq, &out, sizeof(out));
+    if (len > asked)
+        return rq_error(rq, -ERANGE);
+    return rq_reply(rq, value, len);
+}
+
+int64_t op_getxattr(struct srv_req *rq)
+{
+    const struct fuse_getxattr_in *in = rq->c->arg;
+    size_t size = in->size < XATTR_SIZE_MAX ? in->size : XATTR_SIZE_MAX;
+    char name[XATTRMAP_NAME];
+    uint8_t *value = NULL;
+    struct reach r;
+    ssize_t n;
+    int err;
+
+    if (!rq->srv->conf->xattr)
+        return rq_error(rq, -ENOSYS);
+    err = host_name(rq, rq->c->name[0].s, name);
+    if (err)
+        return rq_error(rq, err == -EPERM ? -ENODATA : err); /* a hidden name is just not there */
+    if (size) {
+        value = thread_out(rq->t, size);
+        if (!value)
+            return rq_error(rq, -ENOMEM);
+    }
+    err = reach_begin(rq, rq->inode, &r);
+    if (err)
+        return rq_error(rq, err);
+    n = getxattr(r.path, name, value, size);
+    err = -errno;
+    reach_end(rq, &r);
+    return n < 0 ? rq_error(rq, err) : answer(rq, in->size, value, (size_t)n);
+}
+
+/* Turn host names into guest names, in place: a name never becomes longer. Return: bytes left. */
+static size_t to_guest_list(const struct srv_req *rq, char *list, size_t len)
+{
+    const struct xattrmap *map = rq->srv->xattrmap;
+    bool acls = acls_agreed(rq);
+    size_t kept = 0;
+
+    for (size_t at = 0; at < len;) {
+        size_t bytes = strnlen(list + at, len - at) + 1;
+        const char *guest = map ? xattrmap_to_guest(map, list + at) : list + at;
+
+        if (guest && (acls || (!is_acl(guest) && !is_acl(list + at)))) {
+            size_t n = strlen(guest) + 1;
+            memmove(list + kept, guest, n);
+            kept += n;
+        }
+        at += bytes;
+    }
+    return kept;
+}
+
+int64_t op_listxattr(struct srv_req *rq)
+{
+    const struct fuse_getxattr_in *in = rq->c->arg;
+    struct reach r;
+    uint8_t *list;
+    ssize_t n;
+    int err;
+
+    if (!rq->srv->conf->xattr)
+        return rq_error(rq, -ENOSYS);
+    /* The whole list, whatever was asked for: what the guest may see of it decides its length. */
+    list = thread_out(rq->t, XATTR_LIST_MAX + 1);
+    if (!list)
+        return rq_error(rq, -ENOMEM);
+    err = reach_begin(rq, rq->inode, &r);
+    if (err)
+        return rq_error(rq, err);
+    n = listxattr(r.path, (char *)list, XATTR_LIST_MAX);
+    err = -errno;
+    reach_end(rq, &r);
+    if (n < 0)
+        return rq_error(rq, err);
+    list[n] = '\0'; /* a file system's last name may lack its end */
+    return answer(rq, in->size, list, to_guest_list(rq, (char *)list, (size_t)n));
+}
+
+/* ---- changing ------------------------------------------------------------------------------ */
+
+/*
+ * The guest's user is not in the file's group and has no CAP_FSETID, so setting an access ACL has to take
+ * the sgid bit away (FUSE_SETXATTR_ACL_KILL_SGID, 7.33). The host's kernel keeps it for a daemon that has
+ * the capability. Group bits of the mode are the ACL's mask and are written back as they are.
+ */
+static int clear_sgid(const struct srv_req *rq, const struct reach *r)
+{
+    struct statx stx;
+
+    if (statx(r->fd.fd, "", AT_EMPTY_PATH, STATX_MODE, &stx) < 0)
+        return -errno;
+    if (!(stx.stx_mode & S_ISGID))
+        return 0;
+    if (fchmodat(tree_proc_fd(rq->srv->tree), r->path, stx.stx_mode & 07777 & ~S_ISGID, 0) < 0)
+        return -errno;
+    return 0;
+}
+
+static int set(struct srv_req *rq, struct inode *inode, const char *name, const void *value,
+               size_t len, int flags, bool kill_sgid)
+{
+    struct reach r;
+    int err = reach_begin(rq, inode, &r);
+
+    if (err)
+        return err;
+    if (setxattr(r.path, name, value, len, flags) < 0)
+        err = -errno;
+    else if (kill_sgid)
+        err = clear_sgid(rq, &r);
+    reach_end(rq, &r);
+    return err;
+}
+
+int64_t op_setxattr(struct srv_req *rq)
+{
+    const struct fuse_setxattr_in *in = rq->c->arg;
+    char name[XATTRMAP_NAME];
+    int err;
+
+    if (!rq->srv->conf->xattr)
+        return rq_error(rq, -ENOSYS);
+    err = host_name(rq, rq->c->name[0].s, name);
+    if (err)
+        return rq_error(rq, err);
+    bool kill_sgid = in->setxattr_flags & FUSE_SETXATTR_ACL_KILL_SGID &&
+                     strcmp(rq->c->name[0].s, ACL_ACCESS) == 0;
+    return rq_error(
+        rq, set(rq, rq->inode, name, rq->c->value, rq->c->value_len, (int)in->flags, kill_sgid));
+}
+
+static int remove_from(struct srv_req *rq, struct inode *inode, const char *name)
+{
+    struct reach r;
+    int err = reach_begin(rq, inode, &r);
+
+    if (err)
+        return err;
+    if (removexattr(r.path, name) < 0)
+        err = -errno;
+    reach_end(rq, &r);
+    return err;
+}
+
+int64_t op_removexattr(struct srv_req *rq)
+{
+    char name[XATTRMAP_NAME];
+    int err;
+
+    if (!rq->srv->conf->xattr)
+        return rq_error(rq, -ENOSYS);
+    err = host_name(rq, rq->c->name[0].s, name);
+    return rq_error(rq, err ? err : remove_from(rq, rq->inode, name));
+}
+
+/* ---- for other families -------------------------------------------------------------------- */
+
+/**
+ * xattr_label_new() - store the request's security context on what it has just created
+ * Return: 0, also when the request brought none; -errno: the caller undoes the creation.
+ */
+int xattr_label_new(struct srv_req *rq, struct inode *inode)
+{
+    const struct fuse_call *c = rq->c;
+    char name[XATTRMAP_NAME];
+    int err;
+
+    if (c->secctx_name.len == 0)
+        return 0;
+    err = host_name(rq, c->secctx_name.s, name);
+    return err ? err : set(rq, inode, name, c->secctx, c->secctx_len, 0, false);
+}
+
+/**
+ * xattr_drop_capability() - after a change to a file's content or owner
+ * @fd: the file, also an O_PATH descriptor
+ *
+ * The host's kernel removes security.capability itself; where --xattrmap keeps the guest's under another
+ * name, this does (CVE-2021-20263). Costs nothing without such a map.
+ * Return: 0 or -errno. A file without the attribute, or on a file system without any, is fine.
+ */
+int xattr_drop_capability(struct srv_req *rq, int fd)
+{
+    const struct xattrmap *map = rq->srv->xattrmap;
+    const char *name = map ? xattrmap_capability(map) : NULL;
+    char path[16];
+    int err = 0;
+
+    if (!name)
+        return 0;
+    if (fremovexattr(fd, name) < 0)
+        err = -errno;
+    if (err == -EBADF) {
+        err = path_of_fd(rq, fd, path);
+        if (!err && removexattr(path, name) < 0)
+            err = -errno;
+    }
+    return err == -ENODATA || err == -EOPNOTSUPP ? 0 : err;
+}
