@@ -31,15 +31,15 @@ check() {
     if "$@"; then ok "$text"; else not_ok "$text"; fi
 }
 
-# tap_merge PREFIX FILE - repeat the results in FILE (TAP without or with a plan) under PREFIX
+# tap_merge FILE - repeat the results in FILE (TAP without or with a plan)
 tap_merge() {
-    local prefix=$1 line
+    local line
     while IFS= read -r line; do
         line=${line%$'\r'}
         if [[ $line =~ ^(not\ ok|ok)\ *[0-9]*\ *-?\ *(.*)$ ]]; then
-            echo "${BASH_REMATCH[1]} $((++tap_count)) - $prefix: ${BASH_REMATCH[2]}" >&3
+            echo "${BASH_REMATCH[1]} $((++tap_count)) - ${BASH_REMATCH[2]}" >&3
         fi
-    done <"$2"
+    done <"$1"
 }
 
 # tap_end - the plan; without it the runner takes the stage for cut short

@@ -79,13 +79,16 @@ static void check_kinds(void)
     expect("a socket", try_open("socket", O_RDWR, 0), ENXIO);
 }
 
-static void check_unnamed(void)
+void check_unnamed(void)
 {
     char path[64];
     int fd = open(".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0644);
-    expect("an unnamed file", fd, 0);
-    if (fd < 0)
+    if (fd < 0 && errno == EOPNOTSUPP) {
+        /* Linux' FUSE client has had O_TMPFILE since 6.2. */
+        skip("files without a name", "this kernel's file system has none");
         return;
+    }
+    expect("an unnamed file", fd, 0);
     struct stat st;
     expect("write to it", write(fd, "unnamed", 7), 0);
     expect("fstat it", fstat(fd, &st), 0);
@@ -139,7 +142,6 @@ void check_open(void)
     check_creation();
     check_links();
     check_kinds();
-    check_unnamed();
     check_lengths();
     check_append();
 }

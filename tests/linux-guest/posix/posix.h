@@ -26,6 +26,9 @@ void expect_that(const char *what, bool holds);
 void expect_number(const char *what, long seen, long want);
 void expect_octal(const char *what, unsigned seen, unsigned want);
 
+/** skip() - something cannot be checked here */
+void skip(const char *what, const char *reason);
+
 /** become() - act as a user with one group and one supplementary group (become(0, 0, 0): root again) */
 void become(unsigned uid, unsigned gid, unsigned supplementary);
 
@@ -42,6 +45,7 @@ bool exists(const char *path);
 bool holds(const char *path, const char *text);
 
 void check_open(void);
+void check_unnamed(void);
 void check_names(void);
 void check_rename(void);
 void check_attributes(void);

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# shellcheck shell=bash
+# host.sh - the host's side of the guest-* stages: daemons, guests and what they leave behind
+#
+# Sourced by tests/stages/guest-*. guest_begin makes $work (on the host's own file system, visible in
+# the guest under the same path) and $shares (on tmpfs); everything started here ends with the stage.
+
+. "$VIOFS_TOP/tests/tap.sh"
+virtiofsd=${VIRTIOFSD:-$VIOFS_BUILD/release/virtiofsd/virtiofsd}
+programs=$VIOFS_BUILD/release/tests/linux-guest
+guest_dir=$VIOFS_TOP/tests/linux-guest
+declare -A daemon_pid=()
+guest_pids=()
+
+# guest_begin - a place to work in, and a trap that cleans up
+guest_begin() {
+    tap_begin
+    work=$(mktemp -d "${TMPDIR:-/tmp}/viofs-test.XXXXXX") || exit 1
+    shares=$(mktemp -d /dev/shm/viofs-test.XXXXXX) || exit 1
+    trap guest_end EXIT
+    trap 'exit 143' INT TERM HUP
+    chmod 755 "$work" "$shares"
+}
+
+guest_end() {
+    trap '' INT TERM HUP
+    local pid
+    for pid in "${guest_pids[@]}"; do kill_tree "$pid"; done
+    for pid in "${daemon_pid[@]}"; do kill_tree "$pid"; done
+    wait 2>/dev/null
+    if declare -F stage_clean_up >/dev/null; then stage_clean_up; fi
+    rm -rf --one-file-system "$work" "$shares"
+}
+
+# kill_tree PID - SIGKILL for a process and its descendants
+kill_tree() {
+    local child
+    for child in $(children_of "$1"); do kill_tree "$child"; done
+    kill -KILL "$1" 2>/dev/null
+}
+
+children_of() {
+    cat /proc/"$1"/task/*/children 2>/dev/null
+}
+
+# wait_for SECONDS COMMAND... - repeat a command until it succeeds
+wait_for() {
+    local tries=$(($1 * 50))
+    shift
+    until "$@"; do
+        [ $((tries--)) -gt 0 ] || return 1
+        sleep 0.02
+    done
+}
+
+gone() {
+    ! kill -0 "$1" 2>/dev/null
+}
+
+# daemon_start NAME DIRECTORY [OPTION...] - share DIRECTORY under the tag NAME at $work/NAME.sock
+daemon_start() {
+    local name=$1 directory=$2
+    shift 2
+    setpriv --pdeathsig KILL -- "$virtiofsd" "--socket-path=$work/$name.sock" "--tag=$name" \
+        -o "source=$directory" "$@" >"$work/$name.log" 2>&1 </dev/null &
+    daemon_pid[$name]=$!
+    wait_for 5 test -S "$work/$name.sock" || {
+        echo "virtiofsd $name did not start:"
+        cat "$work/$name.log"
+        return 1
+    }
+}
+
+# daemon_worker NAME - the pid that serves: the sandbox's child where there is one
+daemon_worker() {
+    local child
+    child=$(children_of "${daemon_pid[$1]}")
+    echo "${child:-${daemon_pid[$1]}}"
+}
+
+# daemon_resources NAME - descriptors and threads it has now
+daemon_resources() {
+    local pid
+    pid=$(daemon_worker "$1")
+    set -- /proc/"$pid"/fd/*
+    local descriptors=$#
+    set -- /proc/"$pid"/task/*
+    echo "$descriptors descriptors, $# threads"
+}
+
+# daemon_ends NAME - it goes by itself after its guest has left, with status 0
+daemon_ends() {
+    local pid=${daemon_pid[$1]} status=0
+    wait_for 5 gone "$pid" || {
+        echo "virtiofsd $1 is still there"
+        kill_tree "$pid"
+    }
+    wait "$pid" || status=$?
+    unset "daemon_pid[$1]"
+    [ "$status" = 0 ] || {
+        echo "virtiofsd $1 ended with status $status:"
+        tail -n 20 "$work/$1.log"
+    }
+    return "$status"
+}
+
+# uml_start SCRIPT NAME... [VAR=VALUE...] - boot a guest with the devices of these daemons, in the
+# background; its pid is in $guest_pid, its words in $guest_work
+uml_start() {
+    local script=$1 argument arguments=() tags=()
+    shift
+    guest_work=$work/guest${#guest_pids[@]}
+    mkdir -p "$guest_work"
+    for argument in "$@"; do
+        case $argument in
+        [A-Z]*=*) arguments+=("$argument") ;;
+        *)
+            arguments+=(--socket "$work/$argument.sock")
+            tags+=("$argument")
+            ;;
+        esac
+    done
+    setpriv --pdeathsig KILL -- "$guest_dir/uml-guest" --work "$guest_work" --run "$script" \
+        "${arguments[@]}" "TAGS=$(IFS=:; echo "${tags[*]}")" "VIOFS_TOP=$VIOFS_TOP" \
+        "PROGRAMS=$programs" ${VIOFS_SOAK:+VIOFS_SOAK=1} &
+    guest_pid=$!
+    guest_pids+=("$guest_pid")
+}
+
+# uml_wait SECONDS PID WORK - serve what the guest asks of the host until it has gone, at most so long
+uml_wait() {
+    local until=$((SECONDS + $1)) pid=$2 dir=$3 asked=1
+    until gone "$pid"; do
+        if [ -e "$dir/ask.$asked" ]; then
+            bash "$dir/ask.$asked" >"$dir/said.$asked" 2>&1 </dev/null
+            echo $? >"$dir/answer.tmp"
+            mv "$dir/answer.tmp" "$dir/answer.$asked"
+            asked=$((asked + 1))
+            continue
+        fi
+        if [ "$SECONDS" -ge "$until" ]; then
+            kill_tree "$pid"
+            break
+        fi
+        sleep 0.02
+    done
+    wait "$pid" 2>/dev/null
+    cat "$dir/errors"
+    if ! grep -q '^run: exit status 0' "$dir/console.log"; then
+        echo "the guest did not end by itself:"
+        tail -n 30 "$dir/console.log"
+        not_ok "the guest's script runs to its end"
+    fi
+}
+
+# uml_run SECONDS SCRIPT NAME... [VAR=VALUE...] - boot a guest, wait for it, repeat its results
+uml_run() {
+    local limit=$1
+    shift
+    uml_start "$@"
+    uml_wait "$limit" "$guest_pid" "$guest_work"
+    tap_merge "$guest_work/results"
+}
