@@ -219,7 +219,7 @@ static ssize_t append(struct listing *l, const struct dirent_raw *e)
 static int fill(struct listing *l, uint64_t off)
 {
     struct dir_stream *d = l->h->dir;
-    struct dirent_raw *e;
+    struct dirent_raw *e = NULL;
     int r = stream_seek(d, l->h->fd, off);
 
     while (r == 0) {
