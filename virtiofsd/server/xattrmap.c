@@ -92,7 +92,11 @@ static int take_field(struct parser *p, char sep, const char *what, struct slice
     const char *end = strchr(p->at, sep);
 
     if (!end) {
-        SAY(p, "rule %zu: there is no '%c' after its %s", p->number, sep, what);
+        if (sep >= 'a' && sep <= 'z')
+            SAY(p, "rule %zu begins with '%c', which makes that its separator; is one missing?",
+                p->number, sep);
+        else
+            SAY(p, "rule %zu: there is no '%c' after its %s", p->number, sep, what);
         return -EINVAL;
     }
     field->s = p->at;

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * test_lock_table.c - owners of record locks, on real files
+ *
+ * A "file" of the table is a path here; opening counts, so that leaks of descriptors and references show.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "server/lock_table.h"
+
+struct rig {
+    char a[32], b[32]; /* two files */
+    int opened, referenced;
+    int open_error;
+    struct lock_table *table;
+};
+
+static int open_path(void *ctx, void *file)
+{
+    struct rig *rig = ctx;
+
+    if (rig->open_error)
+        return rig->open_error;
+    rig->opened++;
+    return open(file, O_RDWR | O_CLOEXEC);
+}
+
+static void ref_path(void *ctx, void *file)
+{
+    (void)file;
+    ((struct rig *)ctx)->referenced++;
+}
+
+static void unref_path(void *ctx, void *file)
+{
+    (void)file;
+    ((struct rig *)ctx)->referenced--;
+}
+
+static const struct lock_files files = {open_path, ref_path, unref_path};
+
+static int setup(void **state)
+{
+    struct rig *rig = calloc(1, sizeof(*rig));
+
+    strcpy(rig->a, "/tmp/lock-a-XXXXXX");
+    strcpy(rig->b, "/tmp/lock-b-XXXXXX");
+    close(mkstemp(rig->a));
+    close(mkstemp(rig->b));
+    assert_int_equal(lock_table_new(&rig->table, &files, rig, 4), 0);
+    *state = rig;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct rig *rig = *state;
+
+    lock_table_free(rig->table);
+    assert_int_equal(rig->referenced, 0);
+    unlink(rig->a);
+    unlink(rig->b);
+    free(rig);
+    return 0;
+}
+
+static int lock(struct rig *rig, void *file, uint64_t owner, short type, off_t start, off_t len)
+{
+    struct flock fl = {.l_type = type, .l_whence = SEEK_SET, .l_start = start, .l_len = len};
+    struct lock_owner *o;
+    int err = lock_owner_get(rig->table, file, owner, &o);
+
+    if (err)
+        return err;
+    err = lock_owner_set(o, &fl, (uint32_t)owner + 100);
+    lock_owner_put(rig->table, o);
+    return err;
+}
+
+static void test_owners_of_one_daemon_exclude_each_other(void **state)
+{
+    struct rig *rig = *state;
+
+    assert_int_equal(lock(rig, rig->a, 1, F_WRLCK, 0, 10), 0);
+    assert_int_equal(lock(rig, rig->a, 2, F_WRLCK, 5, 10), -EAGAIN);
+    assert_int_equal(lock(rig, rig->a, 2, F_RDLCK, 0, 1), -EAGAIN);
+    assert_int_equal(lock(rig, rig->a, 2, F_WRLCK, 10, 10), 0);
+}
+
+static void test_an_owner_does_not_exclude_itself(void **state)
+{
+    struct rig *rig = *state;
+
+    assert_int_equal(lock(rig, rig->a, 1, F_WRLCK, 0, 10), 0);
+    assert_int_equal(lock(rig, rig->a, 1, F_RDLCK, 0, 10), 0);
+    assert_int_equal(lock(rig, rig->a, 2, F_RDLCK, 0, 10), 0);
+    assert_int_equal(rig->opened, 2);
+}
+
+static void test_read_locks_are_shared(void **state)
+{
+    struct rig *rig = *state;
+
+    assert_int_equal(lock(rig, rig->a, 1, F_RDLCK, 0, 0), 0);
+    assert_int_equal(lock(rig, rig->a, 2, F_RDLCK, 0, 0), 0);
+    assert_int_equal(lock(rig, rig->a, 2, F_WRLCK, 0, 0), -EAGAIN);
+}
+
+static void test_files_are_told_apart(void **state)
+{
+    struct rig *rig = *state;
+
+    assert_int_equal(lock(rig, rig->a, 1, F_WRLCK, 0, 0), 0);
+    assert_int_equal(lock(rig, rig->b, 2, F_WRLCK, 0, 0), 0);
+    assert_int_equal(lock(rig, rig->b, 1, F_WRLCK, 0, 0), -EAGAIN);
+}
+
+static void test_unlocking_a_middle_leaves_both_ends(void **state)
+{
+    struct rig *rig = *state;
+
+    assert_int_equal(lock(rig, rig->a, 1, F_WRLCK, 0, 30), 0);
+    assert_int_equal(lock(rig, rig->a, 1, F_UNLCK, 10, 10), 0);
+    assert_int_equal(lock(rig, rig->a, 2, F_WRLCK, 10, 10), 0);
+    assert_int_equal(lock(rig, rig->a, 2, F_WRLCK, 9, 1), -EAGAIN);
+    assert_int_equal(lock(rig, rig->a, 2, F_WRLCK, 20, 1), -EAGAIN);
+}
+
+static void test_dropping_an_owner_frees_what_it_holds_on_that_file_only(void **state)
+{
+    struct rig *rig = *state;
+
+    assert_int_equal(lock(rig, rig->a, 1, F_WRLCK, 0, 0), 0);
+    assert_int_equal(lock(rig, rig->b, 1, F_WRLCK, 0, 0), 0);
+    assert_true(lock_owner_drop(rig->table, rig->a, 1));
+    assert_false(lock_owner_drop(rig->table, rig->a, 1));
+    assert_int_equal(lock(rig, rig->a, 2, F_WRLCK, 0, 0), 0);
+    assert_int_equal(lock(rig, rig->b, 2, F_WRLCK, 0, 0), -EAGAIN);
+}
+
+static void test_dropping_frees_at_once_though_a_reference_is_out(void **state)
+{
+    struct rig *rig = *state;
+    struct lock_owner *o;
+
+    assert_int_equal(lock(rig, rig->a, 1, F_WRLCK, 0, 0), 0);
+    o = lock_owner_find(rig->table, rig->a, 1);
+    assert_non_null(o);
+    assert_true(lock_owner_drop(rig->table, rig->a, 1));
+    assert_int_equal(lock(rig, rig->a, 2, F_WRLCK, 0, 0), 0);
+    assert_int_equal(rig->referenced, 2);
+    lock_owner_put(rig->table, o);
+    assert_int_equal(rig->referenced, 1);
+}
+
+static void test_finding_makes_nothing(void **state)
+{
+    struct rig *rig = *state;
+
+    assert_null(lock_owner_find(rig->table, rig->a, 1));
+    assert_int_equal(rig->opened, 0);
+}
+
+static void test_owners_are_bounded(void **state)
+{
+    struct rig *rig = *state;
+
+    for (uint64_t owner = 1; owner <= 4; owner++)
+        assert_int_equal(lock(rig, rig->a, owner, F_RDLCK, 0, 0), 0);
+    assert_int_equal(lock(rig, rig->a, 5, F_RDLCK, 0, 0), -ENOLCK);
+    assert_int_equal(rig->opened, 4);
+    assert_true(lock_owner_drop(rig->table, rig->a, 2));
+    assert_int_equal(lock(rig, rig->a, 5, F_RDLCK, 0, 0), 0);
+}
+
+static void test_a_file_that_cannot_be_opened_leaves_nothing_behind(void **state)
+{
+    struct rig *rig = *state;
+
+    rig->open_error = -ESTALE;
+    assert_int_equal(lock(rig, rig->a, 1, F_RDLCK, 0, 0), -ESTALE);
+    rig->open_error = -EMFILE;
+    assert_int_equal(lock(rig, rig->a, 1, F_RDLCK, 0, 0), -ENOLCK);
+    assert_null(lock_owner_find(rig->table, rig->a, 1));
+    assert_int_equal(rig->referenced, 0);
+}
+
+static void test_the_one_other_owner_is_named(void **state)
+{
+    struct rig *rig = *state;
+
+    assert_int_equal(lock_other_pid(rig->table, rig->a, 2), 0);
+    assert_int_equal(lock(rig, rig->a, 1, F_RDLCK, 0, 0), 0);
+    assert_int_equal(lock_other_pid(rig->table, rig->a, 2), 101);
+    assert_int_equal(lock_other_pid(rig->table, rig->b, 2), 0);
+    assert_int_equal(lock(rig, rig->a, 3, F_RDLCK, 0, 0), 0);
+    assert_int_equal(lock_other_pid(rig->table, rig->a, 2), 0);
+}
+
+static void test_clearing_frees_everything(void **state)
+{
+    struct rig *rig = *state;
+    int fd = open(rig->a, O_RDWR);
+    struct flock all = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+    assert_int_equal(lock(rig, rig->a, 1, F_WRLCK, 0, 0), 0);
+    assert_int_equal(lock(rig, rig->b, 2, F_WRLCK, 0, 0), 0);
+    assert_int_equal(fcntl(fd, F_OFD_SETLK, &all), -1);
+    lock_table_clear(rig->table);
+    assert_int_equal(rig->referenced, 0);
+    assert_int_equal(fcntl(fd, F_OFD_SETLK, &all), 0);
+    close(fd);
+    assert_int_equal(lock(rig, rig->a, 3, F_WRLCK, 0, 0), 0);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_owners_of_one_daemon_exclude_each_other),
+        TEST(test_an_owner_does_not_exclude_itself),
+        TEST(test_read_locks_are_shared),
+        TEST(test_files_are_told_apart),
+        TEST(test_unlocking_a_middle_leaves_both_ends),
+        TEST(test_dropping_an_owner_frees_what_it_holds_on_that_file_only),
+        TEST(test_dropping_frees_at_once_though_a_reference_is_out),
+        TEST(test_finding_makes_nothing),
+        TEST(test_owners_are_bounded),
+        TEST(test_a_file_that_cannot_be_opened_leaves_nothing_behind),
+        TEST(test_the_one_other_owner_is_named),
+        TEST(test_clearing_frees_everything),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
