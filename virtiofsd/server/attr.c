@@ -11,7 +11,7 @@
  *   bits that a chmod in the same request may set again, and truncation sets the modification time that
  *   an explicit one must override.
  *
- * syscalls: statx fchmod fchmodat fchown fchownat ftruncate utimensat fstatfs faccessat2 close
+ * syscalls: statx fchmod fchmodat fchown fchownat ftruncate utimensat fstatfs faccessat faccessat2 close
  */
 #include <errno.h>
 #include <fcntl.h>

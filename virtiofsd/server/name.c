@@ -11,7 +11,7 @@
  *   Whatever creates runs as the guest's user (cred.c), then looks up what it has made. What is about to
  *   lose its last name is pinned first, so that a guest that still holds it can go on (tree_victim()).
  *
- * syscalls: mknodat mkdirat symlinkat linkat unlinkat renameat2 readlinkat
+ * syscalls: mknodat mkdirat symlinkat linkat unlinkat renameat renameat2 readlinkat
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -14,7 +14,7 @@
  * Source: vhost-user specification, "Communication", "Ring states", RESET_DEVICE.
  * Ownership: struct vu owns everything in it. Locks: see device.h.
  *
- * syscalls: poll accept4 close eventfd2 write
+ * syscalls: poll ppoll accept4 close eventfd2 write
  */
 #include <errno.h>
 #include <poll.h>

@@ -15,7 +15,7 @@
  * Source: vhost-user specification, "Message Specification" and "Communication".
  * Ownership: see message.h. Locks: none, control thread only.
  *
- * syscalls: poll recvmsg recvfrom sendto close
+ * syscalls: poll ppoll recvmsg recvfrom sendto close
  */
 #include <errno.h>
 #include <poll.h>

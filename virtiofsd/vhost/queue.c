@@ -22,7 +22,7 @@
  * Source: vhost-user specification, "Ring states", "Migration"; virtio 1.2, 2.7.
  * Ownership: a queue owns its descriptors and its worker. Locks: lock, then nothing; call_lock alone.
  *
- * syscalls: futex write poll close fstat newfstatat
+ * syscalls: futex write poll ppoll close fstat newfstatat
  */
 #include <errno.h>
 #include <poll.h>
