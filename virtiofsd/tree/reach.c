@@ -343,7 +343,8 @@ int inode_open(struct tree *t, struct inode *inode, int flags, struct inode_fd *
     }
     if (r < 0)
         r = -errno;
-    if (hold && r >= 0)
+    /* A full cache must not make every open file cost two descriptors. */
+    if (hold && r >= 0 && f.slot)
         *hold = f;
     else
         inode_fd_put(t, &f);
