@@ -5,8 +5,9 @@
  * Theory of operation
  *
  *   Everything that needs the host's paths or privileges happens first: sockets, pid file, syslog,
- *   descriptor limit. Then the sandbox closes, state is built inside it, and the last privileges go.
- *   Only after that do threads start and is a byte read that a guest wrote.
+ *   descriptor limit. Then the sandbox closes, and privileges and system calls that serving does not
+ *   take are given up: what is left (file handles, acting as other users) is what the server plans
+ *   with. Only after that is state built, do threads start and is a byte read that a guest wrote.
  *
  *   With --daemonize the work is done by a child, and the process that was started stays until the
  *   child says over a pipe that a guest can connect, or is gone. The pipe closes with the last process
@@ -18,7 +19,7 @@
  * Ownership: struct daemon holds all parts; stop() releases them in reverse order.
  * Locks: none. stop_this is for the signal handler, and set once.
  *
- * syscalls: write close sendto exit_group rt_sigreturn
+ * syscalls: write close sendto rt_sigaction exit_group rt_sigreturn
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -65,12 +66,11 @@ static int check(const char *step, int err)
     return err;
 }
 
-static int catch_signals(struct vu *vu)
+static int on_ending_signals(void (*handler)(int))
 {
     static const int ending[] = {SIGTERM, SIGINT, SIGHUP};
-    struct sigaction sa = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    struct sigaction sa = {.sa_handler = handler, .sa_flags = SA_RESTART};
 
-    stop_this = vu;
     sigemptyset(&sa.sa_mask);
     for (size_t i = 0; i < sizeof(ending) / sizeof(ending[0]); i++) {
         if (sigaction(ending[i], &sa, NULL) < 0)
@@ -212,6 +212,7 @@ static int start(struct daemon *d)
     if (nofile < 0)
         return (int)nofile;
     if ((err = sandbox_enter(c, &d->sandbox)) < 0 ||
+        (err = sandbox_lock(c, &d->sandbox)) < 0 ||
         (err = server_new(&d->server, c, &d->sandbox, d->stats, nofile)) < 0)
         return err;
 
@@ -220,16 +221,17 @@ static int start(struct daemon *d)
                           .keep_listening = c->keep_listening,
                           .ops = &server_ops,
                           .ctx = d->server};
-    if ((err = check("vhost-user", vu_new(&d->vu, &p))) < 0 ||
-        (err = check("signals", catch_signals(d->vu))) < 0)
+    if ((err = check("vhost-user", vu_new(&d->vu, &p))) < 0)
+        return err;
+    stop_this = d->vu;
+    if ((err = check("signals", on_ending_signals(on_signal))) < 0)
         return err;
     if (d->stats &&
         (err = check("statistics", stats_gauge(d->stats, "virtiofsd_requests_in_flight",
                                                "Requests taken from the guest and not yet answered",
                                                read_in_flight, d->vu))) < 0)
         return err;
-    if ((err = sandbox_lock(c, &d->sandbox)) < 0 ||
-        (err = check("threads", server_start(d->server))) < 0)
+    if ((err = check("threads", server_start(d->server))) < 0)
         return err;
     return d->stats ? check("statistics", stats_serve(d->stats)) : 0;
 }
@@ -248,12 +250,14 @@ static void say_ready(struct daemon *d)
 static void stop(struct daemon *d)
 {
     notify_send(d->notify_fd, "STOPPING=1");
+    on_ending_signals(SIG_IGN); /* it ends already */
+    if (d->stats)
+        stats_stop(d->stats); /* its gauges read the parts that go now */
     if (d->vu)
         vu_free(d->vu);
-    if (d->server)
-        server_free(d->server);
-    if (d->stats)
-        stats_free(d->stats);
+    server_free(d->server);
+    stats_free(d->stats);
+    conf_free(&d->conf);
 }
 
 int main(int argc, char **argv)

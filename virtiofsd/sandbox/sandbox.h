@@ -3,7 +3,7 @@
  * sandbox.h - confine the process before it meets a guest
  *
  * Order in main(): conf_parse, sockets and pid files made, sandbox_limits(), sandbox_enter(),
- * daemon state built, sandbox_lock() (capabilities and seccomp), then threads and the first guest.
+ * sandbox_lock() (capabilities and seccomp), daemon state built, then threads and the first guest.
  */
 #ifndef VIOFS_SANDBOX_H
 #define VIOFS_SANDBOX_H

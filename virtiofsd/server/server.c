@@ -4,7 +4,7 @@
  *
  * Theory of operation
  *
- *   The server is built inside the sandbox and starts its pool after the sandbox is locked. Each thread
+ *   The server is built inside the sandbox and starts its pool when it is complete. Each thread
  *   that serves requests, worker or pool, passes through thread_begin(), which gives it scratch memory, a
  *   cwd and umask of its own, and the one signal that INTERRUPT uses.
  *
@@ -12,7 +12,7 @@
  *   locks, is shared between the guest's open files and the descriptor cache. Each open file may hold
  *   one of the cache's.
  *
- * syscalls: unshare rt_sigaction rt_sigprocmask
+ * syscalls: unshare rt_sigaction rt_sigprocmask geteuid geteuid32 getegid getegid32
  */
 #include <errno.h>
 #include <sched.h>

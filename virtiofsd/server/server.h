@@ -15,14 +15,14 @@
 struct server;
 
 /**
- * server_new() - after sandbox_enter(), before sandbox_lock()
+ * server_new() - after sandbox_lock(), which settles what @sb promises
  * @stats:    NULL when no statistics are kept; gauges are registered here
  * @nofile:   RLIMIT_NOFILE in force
  * Return: 0 or -errno (message printed).
  */
 int server_new(struct server **server, const struct conf *conf, const struct sandbox *sb,
                struct stats *stats, int64_t nofile);
-/** server_start() - threads (pool); after sandbox_lock() */
+/** server_start() - threads (pool) */
 int server_start(struct server *server);
 extern const struct vu_ops server_ops; /* ctx: the server */
 void server_free(struct server *server);
