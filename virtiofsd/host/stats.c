@@ -18,7 +18,7 @@
  * Locks: lock guards blocks and finished. Gauges are fixed once stats_serve() has been called, and read
  * without it, so that their callbacks may take locks of their own.
  *
- * syscalls: accept4 recvfrom sendto setsockopt shutdown poll close prctl
+ * syscalls: accept4 recvfrom sendto setsockopt shutdown poll ppoll close
  */
 #include <errno.h>
 #include <poll.h>
@@ -37,6 +37,7 @@
 #include "host/log.h"
 #include "host/stats.h"
 #include "host/stats_int.h"
+#include "host/thread.h"
 
 #define WAIT_MS     100
 #define DEADLINE_MS 2000
@@ -240,7 +241,7 @@ static void *serve(void *arg)
 {
     struct stats *stats = arg;
 
-    pthread_setname_np(pthread_self(), "stats");
+    thread_name("stats");
     while (!atomic_load(&stats->stopping)) {
         cleanup_close int fd = accept4(stats->listen_fd, NULL, NULL, SOCK_CLOEXEC);
         if (fd >= 0) {
@@ -305,21 +306,27 @@ int stats_new(struct stats **out, const char *socket_path)
 
 int stats_serve(struct stats *stats)
 {
-    int err = pthread_create(&stats->thread, NULL, serve, stats);
+    int err = thread_start(&stats->thread, serve, stats);
 
     stats->serving = err == 0;
-    return -err;
+    return err;
+}
+
+void stats_stop(struct stats *stats)
+{
+    if (!stats->serving)
+        return;
+    atomic_store(&stats->stopping, true);
+    shutdown(stats->listen_fd, SHUT_RDWR); /* wakes accept() */
+    pthread_join(stats->thread, NULL);
+    stats->serving = false;
 }
 
 void stats_free(struct stats *stats)
 {
     if (!stats)
         return;
-    if (stats->serving) {
-        atomic_store(&stats->stopping, true);
-        shutdown(stats->listen_fd, SHUT_RDWR); /* wakes accept() */
-        pthread_join(stats->thread, NULL);
-    }
+    stats_stop(stats);
     while (stats->blocks)
         stats_block_done(stats, stats->blocks);
     close(stats->listen_fd);

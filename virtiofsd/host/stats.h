@@ -29,6 +29,9 @@ int stats_gauge(struct stats *stats, const char *name, const char *help,
                 uint64_t (*read)(void *ctx), void *ctx);
 /** stats_serve() - start answering (after the sandbox and seccomp are up). Return: 0 or -errno. */
 int stats_serve(struct stats *stats);
+/** stats_stop() - stop answering; before anything goes that a gauge reads */
+void stats_stop(struct stats *stats);
+/** stats_free() - once no thread counts any more; NULL does nothing */
 void stats_free(struct stats *stats);
 
 /**
