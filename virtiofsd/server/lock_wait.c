@@ -9,6 +9,9 @@
  *   daemon is released (lock_waits_wake()), and on a timer for locks that others on the host hold,
  *   whose release nobody tells us about. The timer starts at 5 ms and doubles up to 100 ms.
  *
+ *   Oldest first holds for a pass over the line. A release in the middle of one can go to a younger
+ *   waiter; starting over instead would let a busy lock starve everybody behind its waiters.
+ *
  *   The thread is started by the first waiter. While the line is empty it sleeps on a condition
  *   variable and costs nothing.
  *
