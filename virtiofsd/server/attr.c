@@ -186,7 +186,11 @@ static int set_owner(struct srv_req *rq, const struct target *t, const struct fu
         r = fchown(t->fd, uid, gid);
     else
         r = fchownat(t->path_fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW);
-    return r < 0 ? -errno : 0;
+    if (r < 0)
+        return -errno;
+    if (inode_type(rq->inode) != S_IFREG)
+        return 0;
+    return xattr_drop_capability(rq, t->fd >= 0 ? t->fd : t->path_fd);
 }
 
 static int set_mode(struct srv_req *rq, const struct target *t, uint32_t mode)

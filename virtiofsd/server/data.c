@@ -129,6 +129,8 @@ int64_t op_fallocate(struct srv_req *rq)
     if (!h)
         return rq_error(rq, -EBADF);
     int r = fallocate(h->fd, (int)in->mode, (off_t)in->offset, (off_t)in->length) < 0 ? -errno : 0;
+    if (r == 0)
+        r = xattr_drop_capability(rq, h->fd);
     handle_put(rq->srv, h);
     return rq_error(rq, r);
 }
