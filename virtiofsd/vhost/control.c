@@ -154,6 +154,7 @@ static void swap_memory(struct vu *vu, struct mem *mem)
     device_freeze(vu);
     struct mem *old = vu->mem;
     vu->mem = mem;
+    atomic_store(&vu->lost_reported, false);
     device_thaw(vu);
     mem_free(old);
 }

@@ -18,6 +18,7 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -38,12 +39,14 @@ static void park_all(struct vu *vu)
         queue_await_parked(&vu->queue[i]);
 }
 
-/** device_freeze() - see device.h */
+/** device_freeze() - see device.h. A queue that never had a worker has no chain out, so no lock. */
 void device_freeze(struct vu *vu)
 {
     park_all(vu);
-    for (unsigned i = 0; i < VU_MAX_QUEUES; i++)
-        pthread_mutex_lock(&vu->queue[i].lock);
+    for (unsigned i = 0; i < VU_MAX_QUEUES; i++) {
+        if (vu->queue[i].worker)
+            pthread_mutex_lock(&vu->queue[i].lock);
+    }
 }
 
 /** device_thaw() - see device.h. A queue that cannot go on stays parked, with a line in the log. */
@@ -51,7 +54,8 @@ void device_thaw(struct vu *vu)
 {
     for (unsigned i = 0; i < VU_MAX_QUEUES; i++) {
         queue_set_logging(&vu->queue[i]);
-        pthread_mutex_unlock(&vu->queue[i].lock);
+        if (vu->queue[i].worker)
+            pthread_mutex_unlock(&vu->queue[i].lock);
     }
     for (unsigned i = 0; i < VU_MAX_QUEUES; i++)
         queue_update(&vu->queue[i]);
@@ -105,6 +109,7 @@ int device_serve(struct vu *vu, int conn)
 
     vu->conn_fd = conn;
     vu->mem = mem_new();
+    atomic_store(&vu->lost_reported, false);
     if (m && vu->mem) {
         while ((err = vu_msg_recv(conn, vu->stop_fd, m)) > 0) {
             err = control_handle(vu, m);
@@ -157,6 +162,7 @@ int vu_new(struct vu **out, const struct vu_params *p)
     int err = guard_install();
     if (err < 0)
         return err;
+    signal(SIGPIPE, SIG_IGN); /* the reader of a call pipe may be gone: write() says so too */
     struct vu *vu = aligned_alloc(64, (sizeof(*vu) + 63) & ~(size_t)63);
     if (!vu)
         return -ENOMEM;

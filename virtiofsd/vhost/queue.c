@@ -393,7 +393,8 @@ void queue_call(struct vq *q)
 /** queue_break() - see queue.h */
 void queue_break(struct vq *q, const char *why)
 {
-    log_error("queue %u stopped: %s", q->index, why);
+    if (why)
+        log_error("queue %u stopped: %s", q->index, why);
     if (q->err_fd >= 0)
         signal_fd(q->err_fd, is_pipe(q->err_fd));
     atomic_store(&q->broken, true);

@@ -119,7 +119,7 @@ void queue_mark_event(struct vq *q);
 /** queue_call() - signal the driver */
 void queue_call(struct vq *q);
 
-/** queue_break() - worker: the ring cannot be used any more; @why completes "queue 1 stopped: " */
+/** queue_break() - worker: the ring cannot be used any more; @why: for the log, or NULL */
 void queue_break(struct vq *q, const char *why);
 
 /** worker_new() - thread for @q, parked. Return: 0 or -errno. */

@@ -56,9 +56,18 @@ struct vu_params {
     void *ctx;
 };
 
-/** vu_listen() - make the socket, with its .pid lock file. Return: fd, or -errno (message printed). */
+/**
+ * vu_listen() - make the socket, with its .pid lock file
+ *
+ * The lock and its descriptor stay until the process ends (and in children that it forks). The file
+ * holds the caller's process id. Return: fd, or -errno (message printed).
+ */
 int vu_listen(const char *path, const char *group);
 
+/**
+ * vu_new() - make a device; process-wide, it installs the SIGBUS handler and ignores SIGPIPE
+ * Return: 0; -EINVAL for a tag that is empty or longer than 36 bytes; -errno.
+ */
 int vu_new(struct vu **vu, const struct vu_params *p);
 
 /** vu_run() - serve until the front end leaves (or vu_stop()). Return: 0 or -errno. */
@@ -66,6 +75,8 @@ int vu_run(struct vu *vu);
 
 /** vu_stop() - make vu_run() return; async-signal-safe */
 void vu_stop(struct vu *vu);
+
+/** vu_free() - after vu_run(); threads that call vq_complete() have been joined */
 void vu_free(struct vu *vu);
 
 /** vu_in_flight() - chains taken and not given back, all queues; for statistics */

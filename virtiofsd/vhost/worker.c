@@ -11,7 +11,7 @@
  *
  *   Before it sleeps it looks again a few times, with sched_yield() between the looks. When the driver
  *   shares the CPU with us, the yield is what lets it go on and put its next request there without
- *   a kick and without our going to sleep and being woken. How often to look is learned: see poll_*().
+ *   a kick and without our going to sleep and being woken. How often to look is learned (lookout.h).
  *
  *   Sleeping is one system call a wake-up. The kick descriptor is watched edge-triggered, so an eventfd
  *   is never read: each write to it is a new edge, whatever its count. Pipes signal only when they
@@ -24,7 +24,7 @@
  * Locks: queue lock around parking; none while serving.
  *
  * syscalls: epoll_create1 epoll_ctl epoll_wait epoll_pwait eventfd2 read write close ioctl
- * syscalls: sched_yield futex
+ * syscalls: sched_yield futex clock_gettime
  */
 #include <errno.h>
 #include <limits.h>
@@ -36,11 +36,13 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "host/log.h"
 #include "host/thread.h"
 #include "vhost/device.h"
+#include "vhost/lookout.h"
 
 #define BATCH_CHAINS 32u
 #define BATCH_BYTES  (128u * 1024u)
@@ -57,8 +59,7 @@ struct worker {
     unsigned n_done;
     unsigned n_served; /* in this batch, kept ones too */
     uint64_t moved;    /* bytes in this batch */
-    unsigned looks;    /* how often to look before sleeping; 0: not at all */
-    unsigned sleeps;   /* since the last look */
+    struct lookout lookout;
     struct vq_done done[BATCH_CHAINS];
     struct ring_chain chain;
 };
@@ -130,15 +131,30 @@ static int serve_batch(struct vq *q, struct worker *w)
 
 /* ---- waiting -------------------------------------------------------------------------------- */
 
-/* Look for work a few times. Return: true if there is some, or an order. */
-static bool poll_ring(struct vq *q, struct worker *w)
+static uint64_t now_ns(void)
 {
-    for (unsigned i = 0; i < w->looks; i++) {
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* Look for work a few times. Return: true if there is some, or an order. */
+static bool look_for_work(struct vq *q, struct worker *w)
+{
+    bool timed;
+    unsigned looks = lookout_begin(&w->lookout, &timed), found = 0;
+
+    if (looks == 0)
+        return false;
+    uint64_t start = timed ? now_ns() : 0;
+    for (unsigned i = 1; i <= looks && found == 0; i++) {
         sched_yield();
         if (ring_dev_waiting(&q->ring) > 0 || told_to_stop(q))
-            return true;
+            found = i;
     }
-    return false;
+    lookout_end(&w->lookout, found, timed ? now_ns() - start : 0);
+    return found > 0;
 }
 
 static void empty_pipe(int fd)
@@ -189,12 +205,22 @@ static int wait_for_work(struct vq *q, struct worker *w)
 {
     int err = 0;
 
-    if (poll_ring(q, w))
+    if (look_for_work(q, w))
         return 0;
     if (!want_kick(q))
         err = sleep_for_kick(q, w);
     no_kicks(q);
     return err;
+}
+
+/* What to say about a queue that cannot go on; NULL when another queue said it. */
+static const char *reason(struct vu *vu, int err)
+{
+    if (!atomic_load(&vu->mem->lost))
+        return err == -RING_EINVAL ? "the guest corrupted its ring" : strerror(-err);
+    if (atomic_exchange(&vu->lost_reported, true))
+        return NULL;
+    return "guest memory was taken away (its file was truncated)";
 }
 
 /* Serve until told to stop or broken. */
@@ -204,10 +230,7 @@ static void run(struct vq *q, struct worker *w)
     while (!told_to_stop(q)) {
         int r = ring_dev_waiting(&q->ring) > 0 ? serve_batch(q, w) : wait_for_work(q, w);
         if (__builtin_expect(r < 0, 0)) {
-            if (!atomic_load(&q->vu->mem->lost))
-                queue_break(q, r == -RING_EINVAL ? "the guest corrupted the ring" : strerror(-r));
-            else
-                queue_break(q, "guest memory was taken away (its file was truncated)");
+            queue_break(q, reason(q->vu, r));
             return;
         }
     }
