@@ -42,27 +42,28 @@ enum fuse_error {
 
 /* What an opcode's request consists of, after the header. */
 enum fuse_op_flags {
-    OP_NAME1 = 1 << 0,       /* a NUL-terminated name follows the arguments */
-    OP_NAME2 = 1 << 1,       /* and a second one */
-    OP_TARGET2 = 1 << 2,     /* the second is a symlink target: 1..4095 bytes of anything but NUL */
-    OP_XATTR_NAME = 1 << 3,  /* the name is an xattr's: 1..255 bytes, any but NUL */
-    OP_VALUE = 1 << 4,       /* bytes follow, copied: value, value_len */
-    OP_DATA = 1 << 5,        /* bytes follow, left in guest memory: data_len */
-    OP_EXT = 1 << 6,         /* extensions may follow (security context, supplementary groups) */
-    OP_NO_REPLY = 1 << 7,    /* FORGET, BATCH_FORGET, INTERRUPT: nothing is written back */
-    OP_DOT_OK = 1 << 8,      /* "." and ".." are legal names: LOOKUP only */
-    OP_WRITES = 1 << 9,      /* changes the share: refused when it is read-only */
-    OP_NAME_VOID = 1 << 10,  /* the name says nothing: TMPFILE carries "/" */
+    OP_NAME1 = 1 << 0,      /* a NUL-terminated name follows the arguments */
+    OP_NAME2 = 1 << 1,      /* and a second one */
+    OP_TARGET2 = 1 << 2,    /* the second is a symlink target: 1..4095 bytes of anything but NUL */
+    OP_XATTR_NAME = 1 << 3, /* the name is an xattr's: 1..255 bytes, any but NUL */
+    OP_VALUE = 1 << 4,      /* bytes follow, copied: value, value_len */
+    OP_DATA = 1 << 5,       /* bytes follow, left in guest memory: data_len */
+    OP_EXT = 1 << 6,        /* extensions may follow (security context, supplementary groups) */
+    OP_NO_REPLY = 1 << 7,   /* FORGET, BATCH_FORGET, INTERRUPT: nothing is written back */
+    OP_DOT_OK = 1 << 8,     /* "." and ".." are legal names: LOOKUP only */
+    OP_WRITES = 1 << 9,     /* changes the share: refused when it is read-only */
+    OP_NAME_VOID = 1 << 10, /* the name says nothing: TMPFILE carries "/" */
 };
 
 struct fuse_op {
     uint32_t opcode;
     const char *name; /* "LOOKUP" */
     uint16_t flags;
-    uint16_t arg_len;     /* bytes of the argument struct in the newest minor */
-    uint16_t arg_min;     /* bytes that the oldest accepted client sends (7.27) */
-    uint16_t reply_min;   /* payload bytes that the reply must have room for, when it has a fixed size */
-    uint16_t index;       /* dense 0..FUSE_N_OPS-1, for counters */
+    uint16_t arg_len; /* bytes of the argument struct in the newest minor */
+    uint16_t arg_min; /* bytes that the oldest accepted client sends (7.27) */
+    uint16_t
+        reply_min;  /* payload bytes that the reply must have room for, when it has a fixed size */
+    uint16_t index; /* dense 0..FUSE_N_OPS-1, for counters */
 };
 #define FUSE_N_OPS 64 /* upper bound of fuse_op.index, for arrays */
 
@@ -77,10 +78,10 @@ struct fuse_str {
 
 /* Session state that decides how bytes are read; set by INIT. */
 struct fuse_dialect {
-    uint32_t minor;       /* negotiated: smaller of both sides */
-    bool setxattr_ext;    /* FUSE_SETXATTR_EXT was agreed */
-    bool security_ctx;    /* FUSE_SECURITY_CTX was agreed */
-    bool supp_group;      /* FUSE_CREATE_SUPP_GROUP was agreed */
+    uint32_t minor;    /* negotiated: smaller of both sides */
+    bool setxattr_ext; /* FUSE_SETXATTR_EXT was agreed */
+    bool security_ctx; /* FUSE_SECURITY_CTX was agreed */
+    bool supp_group;   /* FUSE_CREATE_SUPP_GROUP was agreed */
     uint32_t max_write;
 };
 
@@ -89,12 +90,12 @@ struct fuse_dialect {
 struct fuse_call {
     struct fuse_in_header in;
     const struct fuse_op *op;
-    const void *arg;      /* op->arg_len bytes, 8-byte aligned */
+    const void *arg; /* op->arg_len bytes, 8-byte aligned */
     struct fuse_str name[2];
     const void *value;
     uint32_t value_len;
-    uint64_t data_len;    /* WRITE: equals fuse_write_in.size */
-    uint64_t reply_room;  /* bytes that the guest gave for header and payload */
+    uint64_t data_len;   /* WRITE: equals fuse_write_in.size */
+    uint64_t reply_room; /* bytes that the guest gave for header and payload */
     uint32_t n_groups;
     uint32_t groups[FUSE_MAX_GROUPS];
     struct fuse_str secctx_name; /* len 0: none */
@@ -123,8 +124,8 @@ int64_t fuse_copy_len(const struct fuse_in_header *head, uint64_t total);
  * Return: 0; -EPROTO when not even an error can be sent (no header; a reply needed and room < 16);
  * -ENOSYS for an unknown opcode; -EINVAL, -ENAMETOOLONG, -E2BIG, -ERANGE to be sent back as the reply.
  */
-int fuse_decode(struct fuse_call *c, const struct fuse_dialect *dialect, const void *buf, size_t len,
-                uint64_t total, uint64_t room);
+int fuse_decode(struct fuse_call *c, const struct fuse_dialect *dialect, const void *buf,
+                size_t len, uint64_t total, uint64_t room);
 
 enum name_kind { NAME_CHANGES_DIRECTORY, NAME_LOOKUP };
 int name_check(const char *name, size_t len, enum name_kind kind);

@@ -121,9 +121,9 @@ struct fuse_viofs_probe_out {
 #define VIOFS_FEATURE_BTIME 1u /* fuse_viofs_ext.btime is filled where the file system has it */
 
 struct fuse_viofs_ext {
-    int64_t btime;      /* seconds since 1970 */
+    int64_t btime; /* seconds since 1970 */
     uint32_t btimensec;
-    uint32_t flags;     /* VIOFS_EXT_* */
+    uint32_t flags;          /* VIOFS_EXT_* */
     uint32_t dos_attributes; /* 0 until the feature exists */
     uint32_t reserved;
 };

@@ -32,7 +32,8 @@ uint32_t fuse_reply_data(const struct fuse_out *out, uint64_t unique, const stru
                          uint32_t n_parts);
 
 /** fuse_reply_buf() - the common case of one payload buffer */
-uint32_t fuse_reply_buf(const struct fuse_out *out, uint64_t unique, const void *payload, size_t len);
+uint32_t fuse_reply_buf(const struct fuse_out *out, uint64_t unique, const void *payload,
+                        size_t len);
 
 /** fuse_reply_header() - the payload is in place already (READ); @payload: its bytes */
 uint32_t fuse_reply_header(const struct fuse_out *out, uint64_t unique, uint64_t payload);
@@ -47,7 +48,8 @@ uint32_t seg_slice(const struct ring_seg *seg, uint32_t n, uint64_t skip, uint64
 
 /** seg_copy_out() / seg_copy_in() - copy from / into a segment list at an offset. Return: bytes copied. */
 size_t seg_copy_out(void *to, size_t len, const struct ring_seg *seg, uint32_t n, uint64_t skip);
-size_t seg_copy_in(const struct ring_seg *seg, uint32_t n, uint64_t skip, const void *from, size_t len);
+size_t seg_copy_in(const struct ring_seg *seg, uint32_t n, uint64_t skip, const void *from,
+                   size_t len);
 
 /* A guest can use no longer name (name_check()); callers leave longer ones out of a listing. */
 #define FUSE_LONGEST_NAME 255u
@@ -67,8 +69,8 @@ size_t fuse_direntplus_size(size_t name_len, size_t ext);
  * @ext, @ext_len: NULL, 0 for the standard layout; our extension puts struct fuse_viofs_ext between
  *                 the entry and the dirent.
  */
-size_t fuse_direntplus_put(void *buf, size_t room, const struct fuse_entry_out *entry, const void *ext,
-                           size_t ext_len, uint64_t ino, uint64_t off, uint32_t type,
-                           const char *name, size_t name_len);
+size_t fuse_direntplus_put(void *buf, size_t room, const struct fuse_entry_out *entry,
+                           const void *ext, size_t ext_len, uint64_t ino, uint64_t off,
+                           uint32_t type, const char *name, size_t name_len);
 
 #endif
