@@ -63,6 +63,7 @@ struct stats {
     pthread_mutex_t lock;
     struct stats_block *blocks;
     struct stats_sum finished;
+    struct stats_sum shown; /* of the stats thread only: the sum that is being printed */
 };
 
 /* ---- counting ---------------------------------------------------------------------------- */
@@ -149,9 +150,9 @@ int stats_gauge(struct stats *stats, const char *name, const char *help,
 /* The whole text on the heap, or NULL when out of memory. */
 static char *make_text(struct stats *stats, size_t *len)
 {
-    cleanup_free struct stats_sum *sum = malloc(sizeof(*sum));
+    struct stats_sum *sum = &stats->shown;
     char *text = NULL;
-    FILE *f = sum ? open_memstream(&text, len) : NULL;
+    FILE *f = open_memstream(&text, len);
 
     if (!f)
         return NULL;

@@ -5,8 +5,7 @@
  * Format: "text-based exposition format" 0.0.4 of the Prometheus documentation. An operation that has
  * not been asked for yet has no lines.
  *
- * Ownership: a sum of all blocks is made on the heap for each scrape.   Locks: none here; the caller
- * hands in a finished sum.
+ * Ownership: prints what the caller has summed up.   Locks: none.
  */
 #include <inttypes.h>
 #include <string.h>
