@@ -486,6 +486,58 @@ static void test_a_symlink_put_in_place_of_a_file_is_not_followed(void **state)
     rig_close(&r);
 }
 
+static void test_a_file_opened_again_is_opened_by_its_handle(void **state)
+{
+    struct rig r;
+    char text[8];
+    (void)state;
+
+    if (geteuid() != 0) {
+        print_message("needs root: open_by_handle_at\n");
+        skip();
+    }
+    rig_open(&r, 64, HANDLES_PREFER);
+    host_file(&r, "a", "text");
+    struct inode *a = look(&r, r.root, "a");
+    for (int i = 0; i < 2; i++) {
+        int fd = inode_open(r.tree, a, O_RDONLY, NULL);
+        assert_true(fd >= 0);
+        close(fd);
+    }
+    assert_non_null(a->handle);
+    host_rename(&r, "a", "b");
+    struct inode_fd hold = {-1, 0};
+    fdcache_drop(r.tree, a);
+    int fd = inode_open(r.tree, a, O_RDONLY, &hold);
+    assert_int_equal(hold.fd, fd); /* no other descriptor was needed */
+    assert_int_equal(read(fd, text, sizeof(text)), 4);
+    inode_return_fd(r.tree, a, &hold);
+    inode_put(r.tree, a);
+    rig_close(&r);
+}
+
+static void test_another_handles_descriptor_is_not_held(void **state)
+{
+    struct rig r;
+    struct inode_fd one = {-1, 0}, two = {-1, 0};
+    (void)state;
+
+    rig_open(&r, 64, HANDLES_NEVER);
+    host_file(&r, "a", "x");
+    struct inode *a = look(&r, r.root, "a");
+    int fd1 = openat(r.root_fd, "a", O_RDWR | O_CLOEXEC);
+    int fd2 = openat(r.root_fd, "a", O_RDONLY | O_CLOEXEC);
+    inode_lend_fd(r.tree, a, fd1, &one);
+    inode_lend_fd(r.tree, a, fd2, &two);
+    assert_int_equal(two.fd, -1);
+    inode_return_fd(r.tree, a, &one);
+    assert_int_equal(fcntl(fd1, F_GETFD),
+                     -1); /* closed with its handle, though the other is open */
+    close(fd2);
+    inode_put(r.tree, a);
+    rig_close(&r);
+}
+
 static void test_reset_forgets_everything_but_the_root(void **state)
 {
     struct rig r;
@@ -539,6 +591,8 @@ int main(void)
         cmocka_unit_test(test_a_lent_descriptor_is_replaced_when_the_name_is_gone),
         cmocka_unit_test(test_only_files_and_directories_are_opened),
         cmocka_unit_test(test_a_symlink_put_in_place_of_a_file_is_not_followed),
+        cmocka_unit_test(test_a_file_opened_again_is_opened_by_its_handle),
+        cmocka_unit_test(test_another_handles_descriptor_is_not_held),
         cmocka_unit_test(test_reset_forgets_everything_but_the_root),
     };
 

@@ -78,8 +78,7 @@ int64_t op_opendir(struct srv_req *rq)
         return rq_error(rq, fd);
     int r = handle_new(srv->handles, rq->inode, fd, O_RDONLY, HANDLE_DIR, hold, &out.fh);
     if (r < 0) {
-        close(fd);
-        inode_fd_put(srv->tree, &hold);
+        opened_close(srv, rq->inode, fd, &hold);
         return rq_error(rq, r);
     }
     if (srv->conf->cache == CACHE_ALWAYS || srv->conf->cache == CACHE_METADATA)

@@ -107,8 +107,7 @@ int64_t op_open(struct srv_req *rq)
     if (r == 0)
         r = handle_new(srv->handles, rq->inode, fd, flags, HANDLE_FILE, hold, &out.fh);
     if (r < 0) {
-        close(fd);
-        inode_fd_put(srv->tree, &hold);
+        opened_close(srv, rq->inode, fd, &hold);
         return rq_error(rq, r);
     }
     out.open_flags = fopen_flags(srv, flags);
@@ -159,23 +158,16 @@ static int64_t adopt_created(struct srv_req *rq, const char *name, int fd, int f
     if (rq->c->secctx_name.len)
         r = xattr_label_new(rq, inode);
     if (r == 0) {
-        inode_lend_fd(srv->tree, inode, fd, &hold);
+        inode_lend_fd(srv->tree, inode, steal_fd(&own), &hold);
         r = handle_new(srv->handles, inode, fd, flags, HANDLE_FILE, hold, &fh);
-        if (hold.fd == fd)
-            steal_fd(&own); /* the cache's now; on failure inode_return_fd() closes it */
-        if (r < 0) {
-            if (hold.fd == fd)
-                inode_return_fd(srv->tree, inode, &hold);
-            else
-                inode_fd_put(srv->tree, &hold);
-        }
+        if (r < 0)
+            opened_close(srv, inode, fd, &hold);
     }
     if (r < 0) {
         tree_forget(srv->tree, inode_id(inode), 1);
         inode_put(srv->tree, inode);
         return rq_error(rq, r);
     }
-    steal_fd(&own);
     int64_t used = reply_created(rq, inode, &stx, fh, flags);
     inode_put(srv->tree, inode);
     return used;
@@ -238,10 +230,8 @@ static int64_t open_existing(struct srv_req *rq, const struct fuse_create_in *in
         r = handle_new(srv->handles, inode, fd, flags, HANDLE_FILE, hold, &fh);
     int64_t used;
     if (r < 0) {
-        if (fd >= 0) {
-            close(fd);
-            inode_fd_put(srv->tree, &hold);
-        }
+        if (fd >= 0)
+            opened_close(srv, inode, fd, &hold);
         tree_forget(srv->tree, inode_id(inode), 1);
         used = rq_error(rq, r);
     } else {

@@ -120,17 +120,22 @@ static struct handle *handle_find(struct handles *hs, uint64_t fh)
     return h;
 }
 
+void opened_close(struct server *srv, struct inode *inode, int fd, struct inode_fd *hold)
+{
+    if (hold->fd == fd) {
+        inode_return_fd(srv->tree, inode, hold); /* a lent descriptor is the cache's to close */
+    } else {
+        inode_fd_put(srv->tree, hold);
+        close(fd);
+    }
+}
+
 static void handle_close(struct server *srv, struct handle *h)
 {
     struct inode *inode = h->inode;
 
     locks_release(srv->locks, h);
-    if (h->hold.fd == h->fd) {
-        inode_return_fd(srv->tree, inode, &h->hold); /* a lent descriptor is the cache's to close */
-    } else {
-        inode_fd_put(srv->tree, &h->hold);
-        close(h->fd);
-    }
+    opened_close(srv, inode, h->fd, &h->hold);
     dir_stream_free(h->dir);
     inode_put(srv->tree, inode);
 }

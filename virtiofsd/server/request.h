@@ -186,6 +186,8 @@ void handle_put(struct server *srv, struct handle *h);
 /** handle_release() - RELEASE: the guest's reference goes. 0 or -EBADF. */
 int handle_release(struct server *srv, uint64_t fh, enum handle_kind kind,
                    const struct inode *inode);
+/** opened_close() - undo inode_open() with a hold */
+void opened_close(struct server *srv, struct inode *inode, int fd, struct inode_fd *hold);
 int handles_new(struct handles **hs, uint32_t max);
 /** handles_reset() - close all; no request may be running */
 void handles_reset(struct server *srv);

@@ -157,30 +157,6 @@ static uint32_t evict_one(struct tree *t, struct inode **owner)
     return 0;
 }
 
-/* Remember how to find an inode whose descriptor is about to close. */
-static void save_handle(struct tree *t, struct inode *inode, int fd)
-{
-    struct mount *m = inode_mount(t, inode);
-    struct fhandle *h = NULL;
-
-    if (!t->p.can_handles || t->p.handles == HANDLES_NEVER || !m->handles)
-        return;
-    struct shard *s = inode_shard(t, inode);
-    pthread_mutex_lock(&s->lock);
-    bool has = inode->handle != NULL;
-    pthread_mutex_unlock(&s->lock);
-    if (has || mount_handle_fd(t->mounts, m, fd, inode_type(inode), t->p.proc_fd) < 0 ||
-        fhandle_get(fd, "", &h) < 0)
-        return;
-    pthread_mutex_lock(&s->lock);
-    if (!inode->handle) {
-        inode->handle = h;
-        h = NULL;
-    }
-    pthread_mutex_unlock(&s->lock);
-    free(h);
-}
-
 /* A free slot, evicting if need be. Return: 0 when there is none. */
 static uint32_t slot_take(struct tree *t, enum fd_install how)
 {
@@ -309,9 +285,13 @@ void inode_fd_put(struct tree *t, struct inode_fd *f)
 
 void inode_lend_fd(struct tree *t, struct inode *inode, int fd, struct inode_fd *hold)
 {
-    if (fdcache_pin(t, inode, hold))
+    if (!fdcache_pin(t, inode, hold)) {
+        fdcache_install(t, inode, fd, FD_LENT, hold);
         return;
-    fdcache_install(t, inode, fd, FD_LENT, hold);
+    }
+    /* Another handle's own must close with that handle, so it is not held. */
+    if (hold->fd != fd && t->fds.entry[hold->slot].lent)
+        inode_fd_put(t, hold);
 }
 
 void inode_return_fd(struct tree *t, struct inode *inode, struct inode_fd *hold)

@@ -39,7 +39,7 @@ int fhandle_get(int dirfd, const char *name, struct fhandle **out)
     return 0;
 }
 
-int fhandle_open(int mount_fd, const struct fhandle *h)
+int fhandle_open(int mount_fd, const struct fhandle *h, int flags)
 {
     union {
         struct file_handle h;
@@ -49,7 +49,7 @@ int fhandle_open(int mount_fd, const struct fhandle *h)
     buf.h.handle_bytes = h->bytes;
     buf.h.handle_type = h->type;
     memcpy(buf.h.f_handle, h->data, h->bytes);
-    int fd = open_by_handle_at(mount_fd, &buf.h, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    int fd = open_by_handle_at(mount_fd, &buf.h, flags);
     return fd < 0 ? -errno : fd;
 }
 
@@ -61,4 +61,27 @@ uint64_t fhandle_hash(const struct fhandle *h)
     for (uint32_t i = 0; i < h->bytes; i++)
         x = (x ^ h->data[i]) * 0x100000001b3u;
     return x ^ (x >> 29);
+}
+
+void save_handle(struct tree *t, struct inode *inode, int fd)
+{
+    struct mount *m = inode_mount(t, inode);
+    struct fhandle *h = NULL;
+
+    if (!t->p.can_handles || t->p.handles == HANDLES_NEVER || !m->handles)
+        return;
+    struct shard *s = inode_shard(t, inode);
+    pthread_mutex_lock(&s->lock);
+    bool has = inode->handle != NULL;
+    pthread_mutex_unlock(&s->lock);
+    if (has || mount_handle_fd(t->mounts, m, fd, inode_type(inode), t->p.proc_fd) < 0 ||
+        fhandle_get(fd, "", &h) < 0)
+        return;
+    pthread_mutex_lock(&s->lock);
+    if (!inode->handle) {
+        inode->handle = h;
+        h = NULL;
+    }
+    pthread_mutex_unlock(&s->lock);
+    free(h);
 }

@@ -164,7 +164,7 @@ static int open_by_handle(struct tree *t, struct inode *inode)
     if (!copy)
         return -ESTALE;
     int mfd = mount_handle_fd(t->mounts, m, -1, 0, -1);
-    int fd = mfd < 0 ? -ESTALE : fhandle_open(mfd, copy);
+    int fd = mfd < 0 ? -ESTALE : fhandle_open(mfd, copy, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     free(copy);
     return fd;
 }
@@ -321,21 +321,39 @@ int inode_stat(struct tree *t, struct inode *inode, struct statx *stx)
 
 /* ---- open for I/O ------------------------------------------------------------------------- */
 
-int inode_open(struct tree *t, struct inode *inode, int flags, struct inode_fd *hold)
+/*
+ * By file handle: one call, and as sure as identity can be, since a handle carries a generation and a file's
+ * type never changes. Reopening through /proc costs about twice a plain open.
+ */
+static int open_by_known_handle(struct tree *t, struct inode *inode, int flags)
+{
+    struct mount *m = inode_mount(t, inode);
+    union {
+        struct fhandle h;
+        uint8_t room[sizeof(struct fhandle) + MAX_HANDLE_SZ];
+    } copy;
+    struct shard *s = inode_shard(t, inode);
+
+    pthread_mutex_lock(&s->lock);
+    bool has = inode->handle != NULL;
+    if (has)
+        memcpy(&copy, inode->handle, sizeof(copy.h) + inode->handle->bytes);
+    pthread_mutex_unlock(&s->lock);
+    if (!has)
+        return -ENODATA;
+    int mfd = mount_handle_fd(t->mounts, m, -1, 0, -1);
+    return mfd < 0 ? mfd : fhandle_open(mfd, &copy.h, flags);
+}
+
+static int open_by_proc(struct tree *t, struct inode *inode, int flags, struct inode_fd *hold)
 {
     struct inode_fd f;
-    mode_t type = inode_type(inode);
     char path[12];
-
-    if (type == S_IFLNK)
-        return -ELOOP;
-    if (type != S_IFREG && type != S_IFDIR)
-        return -ENXIO;
     int r = inode_fd_get(t, inode, &f);
+
     if (r < 0)
         return r;
-    flags |= O_CLOEXEC | O_NOCTTY;
-    if (type == S_IFDIR) {
+    if (inode_type(inode) == S_IFDIR) {
         r = openat(f.fd, ".", flags | O_DIRECTORY);
     } else {
         tree_proc_path(path, f.fd);
@@ -343,10 +361,32 @@ int inode_open(struct tree *t, struct inode *inode, int flags, struct inode_fd *
     }
     if (r < 0)
         r = -errno;
+    else if (atomic_load_explicit(&inode->flags, memory_order_relaxed) & INODE_WARM)
+        save_handle(t, inode, f.fd); /* opened before: it may well be opened again */
+    atomic_fetch_or_explicit(&inode->flags, INODE_WARM, memory_order_relaxed);
     /* A full cache must not make every open file cost two descriptors. */
     if (hold && r >= 0 && f.slot)
         *hold = f;
     else
         inode_fd_put(t, &f);
     return r;
+}
+
+int inode_open(struct tree *t, struct inode *inode, int flags, struct inode_fd *hold)
+{
+    mode_t type = inode_type(inode);
+    int fd = -ENODATA;
+
+    if (type == S_IFLNK)
+        return -ELOOP;
+    if (type != S_IFREG && type != S_IFDIR)
+        return -ENXIO;
+    flags |= O_CLOEXEC | O_NOCTTY;
+    if (type == S_IFREG && t->p.can_handles)
+        fd = open_by_known_handle(t, inode, flags);
+    if (fd == -ENODATA || fd == -ESTALE || fd == -EBADF)
+        return open_by_proc(t, inode, flags, hold);
+    if (hold && fd >= 0)
+        inode_lend_fd(t, inode, fd, hold);
+    return fd;
 }

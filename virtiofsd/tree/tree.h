@@ -126,8 +126,9 @@ void inode_fd_put(struct tree *tree, struct inode_fd *f);
 /**
  * inode_open() - open for I/O
  * @flags: O_* of open(2) without O_CREAT and O_NOFOLLOW; O_CLOEXEC, O_NONBLOCK and O_NOCTTY are added
- * @hold:  NULL, or {-1, 0} to be filled with the cached descriptor (if the cache had room for it), kept
- *         until inode_fd_put(): while a handle is open its inode stays reachable whatever happens to its name
+ * @hold:  NULL, or {-1, 0} to be filled as inode_lend_fd() does: while a handle is open its inode stays
+ *         reachable whatever happens to its name. hold->fd may be the result itself, which then is the
+ *         cache's to close (inode_return_fd()).
  *
  * Return: descriptor, the caller's; -errno. Anything but a regular file or directory is -ENXIO (the
  * guest's kernel opens its own special files); a symlink is -ELOOP.

@@ -146,8 +146,10 @@ int name_statx(int dirfd, const char *name, struct statx *stx);
 
 /** fhandle_get() - handle of @fd, or of @name in @dirfd. Return: 0 or -errno; *@out is the caller's. */
 int fhandle_get(int dirfd, const char *name, struct fhandle **out);
-/** fhandle_open() - O_PATH descriptor, or -errno */
-int fhandle_open(int mount_fd, const struct fhandle *h);
+/** fhandle_open() - as open(2) with @flags. Return: descriptor or -errno. */
+int fhandle_open(int mount_fd, const struct fhandle *h, int flags);
+/** save_handle() - let the inode keep its handle, where handles can be opened; @fd shows the inode */
+void save_handle(struct tree *t, struct inode *inode, int fd);
 uint64_t fhandle_hash(const struct fhandle *h);
 
 #endif

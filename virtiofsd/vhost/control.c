@@ -458,14 +458,15 @@ static int answer(struct vu *vu, struct vu_msg *m, enum answer kind, int err)
 int control_handle(struct vu *vu, struct vu_msg *m)
 {
     const struct request *r = request_of(m->head.request);
-    bool wants_ack = (m->head.flags & VU_NEED_REPLY) != 0 && vu_has_proto(vu, VU_PROTO_REPLY_ACK);
+    bool asks = (m->head.flags & VU_NEED_REPLY) != 0;
+    bool wants_ack;
     int err;
 
     log_debug("vhost-user: request %u, %u bytes, %u descriptors", m->head.request, m->head.size,
               m->n_fds);
     if (!r) {
         log_warn("vhost-user: request %u is not known here", m->head.request);
-        err = wants_ack ? -EOPNOTSUPP : 0;
+        err = asks && vu_has_proto(vu, VU_PROTO_REPLY_ACK) ? -EOPNOTSUPP : 0;
     } else if (m->head.size < r->size) {
         log_error("vhost-user: request %u with %u bytes, needs %u", m->head.request, m->head.size,
                   r->size);
@@ -477,6 +478,8 @@ int control_handle(struct vu *vu, struct vu_msg *m)
     }
     if (r && r->answer != ANSWER_NONE)
         return answer(vu, m, r->answer, err);
+    /* User-mode Linux asks for an answer to the very request that turns REPLY_ACK on */
+    wants_ack = asks && vu_has_proto(vu, VU_PROTO_REPLY_ACK);
     if (!wants_ack)
         return err;
     m->u64 = err < 0;
