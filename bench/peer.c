@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -186,15 +187,30 @@ int peer_start(struct peer *p, const char *name, const char *command, const stru
     return err;
 }
 
+/* The same kind of memory as a guest's: shared memory costs more to fill than private memory. */
+static int make_shared_buffer(struct peer *p)
+{
+    cleanup_close int fd = memfd_create("host-buffer", MFD_CLOEXEC);
+
+    if (fd < 0 || ftruncate(fd, FC_MAX_DATA) < 0)
+        return -errno;
+    p->buffer = mmap(NULL, FC_MAX_DATA, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (p->buffer == MAP_FAILED) {
+        p->buffer = NULL;
+        return -errno;
+    }
+    memset(p->buffer, 'x', FC_MAX_DATA);
+    return 0;
+}
+
 int peer_start_host(struct peer *p)
 {
     int err;
 
     *p = (struct peer){.name = "host", .is_host = true, .random = 2463534242u};
-    p->buffer = aligned_alloc(4096, FC_MAX_DATA);
-    if (!p->buffer)
-        return -ENOMEM;
-    memset(p->buffer, 'x', FC_MAX_DATA);
+    err = make_shared_buffer(p);
+    if (err < 0)
+        return err;
     err = daemon_start(&p->d, NULL, NULL);
     if (err == 0)
         err = make_tree(p->d.share);
@@ -208,7 +224,8 @@ void peer_end(struct peer *p)
     fe_free(p->fe);
     daemon_end(&p->d);
     free(p->owed);
-    free(p->buffer);
+    if (p->buffer)
+        munmap(p->buffer, FC_MAX_DATA);
     p->fe = NULL;
 }
 

@@ -109,6 +109,13 @@ def inode_section(found):
                           for p, i in found.inodes.items()])
 
 
+def modes_section(modes, units):
+    header = ["operation"] + [f"{cache}, {results.MODE_NAMES[m]}" for cache in modes
+                              for m in results.MODES]
+    return table(header, [[titles(units, row[0])] + [x + "x" for x in row[1:]]
+                          for row in results.mode_rows(modes)])
+
+
 def guest_section(guest, peers):
     others = [p for p in peers if p != "ours"]
     header = ["in the guest", *map(full, peers)] + [f"viofs / {full(p)}" for p in others]
@@ -146,7 +153,7 @@ System calls are counted with strace in a run of their own; strace slows a daemo
 how much it batches. FORGETs are sent outside the measured time."""
 
 
-def document(o, found, units, guest, guest_peers, plots):
+def document(o, found, units, modes, guest, guest_peers, plots):
     cache = "" if o.cache == "auto" else f", cache mode {o.cache}"
     out = ["# Performance", "",
            "Written by `make bench`; do not edit. "
@@ -168,6 +175,9 @@ def document(o, found, units, guest, guest_peers, plots):
                 "Every file is looked up once and none is forgotten. viofs runs with 4096 descriptors "
                 "(RLIMIT_NOFILE), the others with all that the machine allows.", "",
                 *inode_section(found), ""]
+    if modes:
+        out += ["## Other cache modes", "", "CPU time of the better peer divided by ours.", "",
+                *modes_section(modes, units), ""]
     if guest:
         out += ["## Through a real guest kernel", "",
                 "The same work by a program in User-mode Linux, guest and daemon on one CPU, guest caching "
@@ -182,7 +192,7 @@ def document(o, found, units, guest, guest_peers, plots):
     return "\n".join(out) + "\n"
 
 
-def write(o, found, units, guest, guest_peers, docs):
+def write(o, found, units, modes, guest, guest_peers, docs):
     plots = {"sleep": "performance-sleeping.svg", "spin": "performance-polling.svg",
              "guest": "performance-guest.svg"}
     docs.mkdir(exist_ok=True)
@@ -190,4 +200,4 @@ def write(o, found, units, guest, guest_peers, docs):
         (docs / plots[mode]).write_text(relative_plot(found, units, mode))
     if guest:
         (docs / plots["guest"]).write_text(guest_plot(guest, guest_peers))
-    (docs / "performance.md").write_text(document(o, found, units, guest, guest_peers, plots))
+    (docs / "performance.md").write_text(document(o, found, units, modes, guest, guest_peers, plots))

@@ -114,6 +114,23 @@ class Results:
         return ratio, goal, ratio is not None and goal is not None and ratio >= goal
 
 
+def mode_rows(modes):
+    """One row a workload: for each cache mode and way of waiting, the better peer / ours."""
+    first = next(iter(modes.values()))
+    for w in first.workloads():
+        yield [w] + [number(found.ratio(w, mode, found.better_peer(w, mode), "ours"))
+                     if found.better_peer(w, mode) else "-"
+                     for found in modes.values() for mode in MODES]
+
+
+def print_modes(modes):
+    if not modes:
+        return
+    print("\nOther cache modes: better peer / ours, CPU time; below 1 is slower")
+    print_grid(["operation"] + [f"{cache} {MODE_NAMES[m]}" for cache in modes for m in MODES],
+               list(mode_rows(modes)))
+
+
 def number(value, digits=2):
     if value is None:
         return "-"
