@@ -151,7 +151,9 @@ static int64_t guarded(struct srv_req *rq)
     rq->inode = inode_get(srv->tree, rq->c->in.nodeid);
     if (!rq->inode)
         return rq_error(rq, -ESTALE);
-    int64_t used = handler(rq);
+    int64_t used = (op->flags & OP_WRITES) && inode_on_controls(srv->tree, rq->inode)
+                       ? rq_error(rq, -EROFS)
+                       : handler(rq);
     inode_put(srv->tree, rq->inode);
     return used;
 }

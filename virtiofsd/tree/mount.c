@@ -11,6 +11,11 @@
  *     handles change whenever the host's kernel forgets an inode;
  *   - else nothing: known inodes are kept open so that their numbers cannot be reused.
  *
+ *   File systems whose files are controls of the host's kernel, or windows into its processes, are shown
+ *   and not touched (inode_on_controls()). They come into sight where a share holds a chroot, or is "/".
+ *   The daemon is root: a guest that may write core_pattern or uevent_helper runs programs on the host,
+ *   one that may write the daemon's own /proc/PID/mem runs code in it.
+ *
  *   Records are found through the parent's index first (one comparison), then through a hash.
  *
  * syscalls: fstatfs close
@@ -29,6 +34,9 @@
 
 #ifndef FUSE_SUPER_MAGIC
 #define FUSE_SUPER_MAGIC 0x65735546
+#endif
+#ifndef CONFIGFS_MAGIC
+#define CONFIGFS_MAGIC 0x62656570
 #endif
 #ifndef XFS_SUPER_MAGIC
 #define XFS_SUPER_MAGIC 0x58465342
@@ -111,6 +119,32 @@ static bool is_local(int64_t f_type)
     }
 }
 
+static bool is_controls(int64_t f_type)
+{
+    switch (f_type) {
+    case PROC_SUPER_MAGIC:
+    case SYSFS_MAGIC:
+    case CGROUP_SUPER_MAGIC:
+    case CGROUP2_SUPER_MAGIC:
+    case DEBUGFS_MAGIC:
+    case TRACEFS_MAGIC:
+    case SECURITYFS_MAGIC:
+    case SELINUX_MAGIC:
+    case SMACK_MAGIC:
+    case AAFS_MAGIC:
+    case EFIVARFS_MAGIC:
+    case PSTOREFS_MAGIC:
+    case BPF_FS_MAGIC:
+    case BINFMTFS_MAGIC:
+    case CONFIGFS_MAGIC:
+    case NSFS_MAGIC:
+    case XENFS_SUPER_MAGIC:
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* Find out what the file system can promise; @dirfd/@name reach an object in it. */
 static int mount_probe(struct mount *m, const struct statx *stx, int dirfd, const char *name)
 {
@@ -134,6 +168,7 @@ static int mount_probe(struct mount *m, const struct statx *stx, int dirfd, cons
     m->dev_minor = stx->stx_dev_minor;
     m->f_type = (int64_t)sfs.f_type;
     m->local = is_local(m->f_type);
+    m->controls = is_controls(m->f_type);
     m->fd = -1;
     if ((stx->stx_mask & STATX_BTIME) && m->f_type != OVERLAYFS_SUPER_MAGIC)
         m->stamp = STAMP_BTIME;
@@ -168,6 +203,10 @@ static int mount_find_locked(struct mounts *ms, const struct statx *stx, int dir
     ms->next[index] = ms->bucket[b];
     ms->bucket[b] = (uint16_t)(index + 1);
     atomic_store_explicit(&ms->at[index], m, memory_order_release);
+    if (m->controls)
+        log_warn("the share shows controls of the host's kernel (file system type %#llx): a guest "
+                 "may list them, but not open or change anything there",
+                 (unsigned long long)m->f_type);
     log_debug("mount %llu (%u:%u): type %#llx, identity by %s", (unsigned long long)m->mnt_id,
               m->dev_major, m->dev_minor, (unsigned long long)m->f_type,
               m->stamp == STAMP_BTIME    ? "birth time"

@@ -28,6 +28,8 @@ struct mount {
     enum mount_stamp stamp;
     bool local;   /* close needs no FLUSH, killpriv is reliable */
     bool handles; /* name_to_handle_at works */
+    bool
+        controls; /* proc, sysfs and their like: files that act on the host when they are written */
     int fd;       /* O_RDONLY inside the mount, or -1: for open_by_handle_at() */
 };
 

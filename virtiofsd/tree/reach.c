@@ -381,6 +381,8 @@ int inode_open(struct tree *t, struct inode *inode, int flags, struct inode_fd *
         return -ELOOP;
     if (type != S_IFREG && type != S_IFDIR)
         return -ENXIO;
+    if (type == S_IFREG && inode_on_controls(t, inode))
+        return -EACCES;
     flags |= O_CLOEXEC | O_NOCTTY;
     if (type == S_IFREG && t->p.can_handles)
         fd = open_by_known_handle(t, inode, flags);

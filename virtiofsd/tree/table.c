@@ -67,6 +67,11 @@ bool inode_mount_local(struct tree *t, const struct inode *inode)
     return inode_mount(t, inode)->local;
 }
 
+bool inode_on_controls(struct tree *t, const struct inode *inode)
+{
+    return inode_mount(t, inode)->controls;
+}
+
 bool inode_on_other_mount(struct tree *t, const struct inode *inode, const struct inode *parent)
 {
     return inode_mount(t, inode)->mnt_id != inode_mount(t, parent)->mnt_id;

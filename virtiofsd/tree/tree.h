@@ -63,6 +63,8 @@ mode_t inode_type(const struct inode *inode);
 struct mount *inode_mount(struct tree *tree, const struct inode *inode);
 /** inode_mount_local() - on a file system whose close() has no news to tell (mount.h) */
 bool inode_mount_local(struct tree *tree, const struct inode *inode);
+/** inode_on_controls() - on proc, sysfs or the like (mount.h): nothing there may be opened or changed */
+bool inode_on_controls(struct tree *tree, const struct inode *inode);
 /** inode_on_other_mount() - @inode is the root of a mount inside the share, seen from @parent */
 bool inode_on_other_mount(struct tree *tree, const struct inode *inode, const struct inode *parent);
 /** inode_linked() - the inode has a name again (LINK of a temporary file), or never had one */
@@ -131,7 +133,7 @@ void inode_fd_put(struct tree *tree, struct inode_fd *f);
  *         cache's to close (inode_return_fd()).
  *
  * Return: descriptor, the caller's; -errno. Anything but a regular file or directory is -ENXIO (the
- * guest's kernel opens its own special files); a symlink is -ELOOP.
+ * guest's kernel opens its own special files); a symlink is -ELOOP; a file on controls of the host is -EACCES.
  */
 int inode_open(struct tree *tree, struct inode *inode, int flags, struct inode_fd *hold);
 
