@@ -171,8 +171,9 @@ int vu_listen(const char *path, const char *group)
         return err;
     cleanup_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) {
-        log_error("cannot make a socket: %s", strerror(errno));
-        return -errno;
+        err = -errno;
+        log_error("cannot make a socket: %s", strerror(-err));
+        return err;
     }
     if ((err = bind_socket(fd, path, group ? 0007 : 0077)) < 0)
         return err;
