@@ -189,8 +189,9 @@ static uint32_t default_action(enum conf_seccomp mode)
 /* A signal may go to our own threads only. */
 static int allow_tgkill(scmp_filter_ctx ctx)
 {
-    return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
-                            SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+    struct scmp_arg_cmp cmp = {.arg = 0, .op = SCMP_CMP_EQ, .datum_a = (scmp_datum_t)getpid()};
+
+    return seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, &cmp);
 }
 
 /* One call: with the arguments that limits[] names, or with any. */
