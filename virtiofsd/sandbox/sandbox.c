@@ -131,7 +131,9 @@ int sandbox_enter(const struct conf *conf, struct sandbox *sb)
     err = check_id_maps(conf);
     if (err)
         return err;
-
+#if SANITIZED
+    no_proc = conf->sandbox != SANDBOX_NONE;
+#endif
     switch (conf->sandbox) {
     case SANDBOX_NAMESPACE:
         err = namespace_enter(conf, (mode_t)type, sb);
@@ -148,9 +150,6 @@ int sandbox_enter(const struct conf *conf, struct sandbox *sb)
     if (err)
         return err;
 
-#if SANITIZED
-    no_proc = conf->sandbox != SANDBOX_NONE;
-#endif
     umask(0); /* modes are the guest's business */
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return confine_fail(-errno, "no_new_privs");
