@@ -16,14 +16,10 @@
  */
 #include <signal.h>
 
+#include "host/sanitize.h"
 #include "host/thread.h"
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define INSTRUMENTED 1
-#endif
-#endif
-#if defined(INSTRUMENTED) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if SANITIZED
 #define STACK_BYTES (2048u * 1024u) /* larger frames, and what the instrumentation itself needs */
 #else
 #define STACK_BYTES (256u * 1024u)
