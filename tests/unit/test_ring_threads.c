@@ -3,8 +3,8 @@
  * test_ring_threads.c - both ends at once, each asleep whenever it may
  *
  * The driver and the device run on their own threads and wake each other through eventfds, only when
- * publish says so. A lost wake-up stops the test (alarm); a missing barrier is ThreadSanitizer's to see:
- * the program is built with it, too. A third thread gives chains back, as the daemon's pool does, under the
+ * publish says so. A lost wake-up stops the test (alarm); a missing barrier is for ThreadSanitizer to
+ * see, under which the suite "stress" runs. A third thread gives chains back, as the daemon's pool does, under the
  * used side's lock.
  */
 #include "ring_rig.h"
