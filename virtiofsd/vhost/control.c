@@ -354,7 +354,12 @@ static int set_vring_kick(struct vu *vu, struct vu_msg *m)
         return -EOPNOTSUPP;
     }
     err = queue_set_kick(q, fd);
-    return err < 0 ? err : queue_update(q);
+    if (err < 0)
+        return err;
+    /* "Ring states": without protocol features a ring starts enabled */
+    if (!vu_has(vu, VU_F_PROTOCOL_FEATURES))
+        q->enabled = true;
+    return queue_update(q);
 }
 
 static int set_vring_call(struct vu *vu, struct vu_msg *m)

@@ -136,8 +136,11 @@ static int await_front_end(struct vu *vu)
                           {.fd = vu->stop_fd, .events = POLLIN}};
 
     for (;;) {
-        if (poll(p, 2, -1) < 0 && errno != EINTR)
+        if (poll(p, 2, -1) < 0) {
+            if (errno == EINTR)
+                continue;
             return -errno;
+        }
         if (p[1].revents != 0)
             return -ECANCELED;
         if (p[0].revents == 0)

@@ -41,7 +41,6 @@ struct guard_slot {
 static struct guard_slot slots[GUARD_SLOTS];
 static pthread_mutex_t slots_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct sigaction earlier;
-static bool installed;
 
 /* Replace the page under @addr if it is guarded. */
 static bool replace_page(uintptr_t addr)
@@ -77,15 +76,18 @@ static void on_sigbus(int sig, siginfo_t *info, void *context)
 /** guard_install() - see guard.h */
 int guard_install(void)
 {
-    struct sigaction sa = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO | SA_RESTART};
+    struct sigaction now, sa = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO | SA_RESTART};
     int err = 0;
 
     sigemptyset(&sa.sa_mask);
     pthread_mutex_lock(&slots_lock);
-    if (!installed && sigaction(SIGBUS, &sa, &earlier) < 0)
+    if (sigaction(SIGBUS, NULL, &now) < 0) {
         err = -errno;
-    else
-        installed = true;
+    } else if ((now.sa_flags & SA_SIGINFO) == 0 || now.sa_sigaction != on_sigbus) {
+        earlier = now;
+        if (sigaction(SIGBUS, &sa, NULL) < 0)
+            err = -errno;
+    }
     pthread_mutex_unlock(&slots_lock);
     return err;
 }

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/** guard_install() - install the SIGBUS handler of the process; once is enough, more do nothing */
+/** guard_install() - make ours the SIGBUS handler of the process, if it is not. Return: 0 or -errno. */
 int guard_install(void);
 
 /**

@@ -178,9 +178,7 @@ static int open_ring(struct vq *q)
 /** queue_update() - see queue.h */
 int queue_update(struct vq *q)
 {
-    bool enabled = q->enabled || !vu_has(q->vu, VU_F_PROTOCOL_FEATURES);
-
-    if (!q->started || !enabled || atomic_load(&q->broken)) {
+    if (!q->started || !q->enabled || atomic_load(&q->broken)) {
         queue_order_park(q);
         queue_await_parked(q);
         return 0;
