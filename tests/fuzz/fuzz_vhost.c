@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * fuzz_vhost.c - the vhost-user back end against a front end that sends anything
+ *
+ * The input is a list of records. All messages are put on the socket, then the back end serves them to
+ * the end, with real workers on whatever memory and rings it was given:
+ *
+ *     request  u8   a vhost-user request; or POKE: the payload is an offset (u16) in guest memory and
+ *                   what to write there; KICK: write to the eventfd; RAW: the payload is sent as it is
+ *     flags    u8   bits 0-3: header flags, xor VU_VERSION; bits 4-6: number of descriptors;
+ *                   bit 7: the header claims the length that the first four bytes of payload say
+ *     length   u8   of payload; then the payload, then one byte a descriptor: its kind
+ *
+ * Guest memory starts out with a ring that a seed can use: descriptors at 0, available ring at
+ * 0x1000, used ring at 0x2000, eight chains waiting.
+ *
+ * After each input: no descriptor may be left over, and no chain.
+ */
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "host/log.h"
+#include "vhost/device.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define MUST(cond)                                                                                 \
+    do {                                                                                           \
+        if (!(cond))                                                                               \
+            abort();                                                                               \
+    } while (0)
+
+#define POKE 0xffu
+#define KICK 0xfeu
+#define RAW  0xfdu
+
+#define GUEST_BYTES  0x10000u
+#define MAX_MESSAGES 64u
+#define MAX_KEPT     4u
+
+/* ---- a device that keeps some chains ---------------------------------------------------------- */
+
+struct device {
+    pthread_mutex_t lock;
+    unsigned served, n_kept;
+    struct {
+        struct vq *vq;
+        uint16_t head;
+    } kept[MAX_KEPT];
+};
+
+static void *thread_begin(void *ctx)
+{
+    return ctx;
+}
+
+static void thread_hook(void *ctx, void *thread)
+{
+    MUST(thread == ctx);
+}
+
+static int64_t serve(void *ctx, void *thread, struct vq *vq, struct ring_chain *c)
+{
+    struct device *d = ctx;
+    uint8_t sum = 0;
+    (void)thread;
+
+    for (unsigned i = 0; i < c->n_out; i++)
+        sum ^= *(volatile uint8_t *)c->seg[i].base;
+    for (unsigned i = 0; i < c->n_in; i++)
+        *(volatile uint8_t *)c->seg[c->n_out + i].base = sum;
+    pthread_mutex_lock(&d->lock);
+    bool keep = ++d->served % 3 == 0 && d->n_kept < MAX_KEPT;
+    if (keep) {
+        d->kept[d->n_kept].vq = vq;
+        d->kept[d->n_kept++].head = c->head;
+    }
+    pthread_mutex_unlock(&d->lock);
+    return keep ? VU_LATER : (int64_t)c->in_len;
+}
+
+static void cancel_later(void *ctx, struct vq *vq)
+{
+    struct device *d = ctx;
+    (void)vq;
+
+    for (;;) {
+        pthread_mutex_lock(&d->lock);
+        unsigned n = d->n_kept > 0 ? d->n_kept-- : 0;
+        pthread_mutex_unlock(&d->lock);
+        if (n == 0)
+            return;
+        vq_complete(d->kept[n - 1].vq, d->kept[n - 1].head, 0, NULL, 0);
+    }
+}
+
+static void session_reset(void *ctx)
+{
+    MUST(((struct device *)ctx)->n_kept == 0);
+}
+
+static const struct vu_ops ops = {
+    .serve = serve,
+    .thread_begin = thread_begin,
+    .thread_end = thread_hook,
+    .batch_begin = thread_hook,
+    .batch_end = thread_hook,
+    .cancel_later = cancel_later,
+    .session_reset = session_reset,
+};
+
+/* ---- a front end ------------------------------------------------------------------------------ */
+
+struct front {
+    int sock;
+    int memory, event, pipe[2];
+    uint8_t *guest;
+};
+
+static void lay_out_ring(uint8_t *guest)
+{
+    struct ring_desc *desc = (void *)guest;
+    struct ring_avail *avail = (void *)(guest + 0x1000);
+
+    for (uint16_t i = 0; i < 8; i++) {
+        desc[2 * i] = (struct ring_desc){.addr = 0x4000u + 0x100u * i,
+                                         .len = 64,
+                                         .flags = RING_DESC_F_NEXT,
+                                         .next = (uint16_t)(2 * i + 1)};
+        desc[2 * i + 1] = (struct ring_desc){
+            .addr = 0x8000u + 0x100u * i, .len = 128, .flags = RING_DESC_F_WRITE};
+        avail->ring[i] = (uint16_t)(2 * i);
+    }
+    avail->idx = 8;
+}
+
+static void front_open(struct front *f, int sock)
+{
+    f->sock = sock;
+    f->memory = memfd_create("guest", MFD_CLOEXEC);
+    MUST(f->memory >= 0 && ftruncate(f->memory, GUEST_BYTES) == 0);
+    f->guest = mmap(NULL, GUEST_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, f->memory, 0);
+    MUST(f->guest != MAP_FAILED);
+    lay_out_ring(f->guest);
+    f->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    MUST(f->event >= 0 && pipe2(f->pipe, O_CLOEXEC | O_NONBLOCK) == 0);
+}
+
+static void front_close(struct front *f)
+{
+    munmap(f->guest, GUEST_BYTES);
+    close(f->memory);
+    close(f->event);
+    close(f->pipe[0]);
+    close(f->pipe[1]);
+    close(f->sock);
+}
+
+static int fd_of_kind(const struct front *f, uint8_t kind)
+{
+    const int fds[] = {f->memory, f->event, f->pipe[0], f->pipe[1], f->sock, STDIN_FILENO};
+
+    return fds[kind % (sizeof(fds) / sizeof(fds[0]))];
+}
+
+static void send_record(const struct front *f, const void *head, size_t head_len,
+                        const uint8_t *payload, size_t len, const uint8_t *kinds, unsigned n_fds)
+{
+    struct iovec iov[2] = {{(void *)(uintptr_t)head, head_len}, {(void *)(uintptr_t)payload, len}};
+    _Alignas(struct cmsghdr) char control[CMSG_SPACE(7 * sizeof(int))] = {0};
+    struct msghdr m = {.msg_iov = iov, .msg_iovlen = 2};
+
+    if (n_fds > 0) {
+        m.msg_control = control;
+        m.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
+        struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(n_fds * sizeof(int));
+        for (unsigned i = 0; i < n_fds; i++) {
+            int fd = fd_of_kind(f, kinds[i]);
+            memcpy(CMSG_DATA(c) + i * sizeof(fd), &fd, sizeof(fd));
+        }
+    }
+    sendmsg(f->sock, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* Return: bytes of the record, 0 at the end of the input. */
+static size_t play_record(const struct front *f, const uint8_t *data, size_t size)
+{
+    if (size < 3)
+        return 0;
+    unsigned request = data[0], n_fds = data[1] >> 4 & 7, len = data[2];
+    const uint8_t *payload = data + 3;
+
+    if (size - 3 < len + n_fds)
+        return 0;
+    struct vu_header h = {request, (data[1] & 0xf) ^ VU_VERSION, len};
+    if ((data[1] & 0x80) != 0 && len >= sizeof(h.size))
+        memcpy(&h.size, payload, sizeof(h.size));
+
+    if (request == POKE && len >= 2) {
+        uint16_t at;
+        memcpy(&at, payload, sizeof(at));
+        for (unsigned i = 2; i < len; i++)
+            f->guest[(uint16_t)(at + i - 2)] = payload[i];
+    } else if (request == KICK) {
+        eventfd_write(f->event, 1);
+    } else if (request == RAW && len > 0) {
+        send_record(f, payload, len, NULL, 0, payload + len, n_fds);
+    } else {
+        send_record(f, &h, sizeof(h), payload, len, payload + len, n_fds);
+    }
+    return 3 + len + n_fds;
+}
+
+/* ---- harness ---------------------------------------------------------------------------------- */
+
+/* The lowest free descriptor tells whether one was left open. */
+static int lowest_free_fd(void)
+{
+    int fd = dup(STDIN_FILENO);
+
+    MUST(fd >= 0);
+    close(fd);
+    return fd;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct device device = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    static struct vu *vu;
+    struct front front;
+    int pair[2];
+
+    if (!vu) {
+        struct vu_params p = {.listen_fd = -1, .tag = "fuzz", .ops = &ops, .ctx = &device};
+        log_threshold = LOG_OFF_;
+        MUST(vu_new(&vu, &p) == 0);
+    }
+    int before = lowest_free_fd();
+    MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+    front_open(&front, pair[0]);
+    for (unsigned i = 0; i < MAX_MESSAGES; i++) {
+        size_t n = play_record(&front, data, size);
+        if (n == 0)
+            break;
+        data += n;
+        size -= n;
+    }
+    shutdown(front.sock, SHUT_WR);
+    device_serve(vu, pair[1]);
+    front_close(&front);
+    MUST(vu_in_flight(vu) == 0);
+    MUST(lowest_free_fd() == before);
+    return 0;
+}
