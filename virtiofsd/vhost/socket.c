@@ -144,6 +144,22 @@ static int bind_socket(int fd, const char *path, mode_t mask)
     return err;
 }
 
+/* @gid: -1 for none */
+static int open_to_group(int fd, const char *path, gid_t gid)
+{
+    if (gid != (gid_t)-1 && chown(path, (uid_t)-1, gid) < 0) {
+        int err = -errno;
+        log_error("cannot give %s to group %lu: %s", path, (unsigned long)gid, strerror(-err));
+        return err;
+    }
+    if (listen(fd, 1) < 0) {
+        int err = -errno;
+        log_error("cannot listen on %s: %s", path, strerror(-err));
+        return err;
+    }
+    return 0;
+}
+
 /**
  * vu_listen() - make the socket, with its .pid lock file
  * @path:  at most 107 bytes (sun_path)
@@ -177,15 +193,7 @@ int vu_listen(const char *path, const char *group)
     }
     if ((err = bind_socket(fd, path, group ? 0007 : 0077)) < 0)
         return err;
-    if (group && chown(path, (uid_t)-1, gid) < 0) {
-        err = -errno;
-        log_error("cannot give %s to group %s: %s", path, group, strerror(-err));
-        unlink(path);
-        return err;
-    }
-    if (listen(fd, 1) < 0) {
-        err = -errno;
-        log_error("cannot listen on %s: %s", path, strerror(-err));
+    if ((err = open_to_group(fd, path, gid)) < 0) {
         unlink(path);
         return err;
     }
