@@ -21,7 +21,7 @@ struct shared {
     atomic_uint begun, ended, ran;
     sem_t go; /* blocked jobs wait for it */
     sem_t started;
-    unsigned order[64];
+    atomic_uint order[64];
 };
 
 struct job {
