@@ -94,11 +94,11 @@ static int look_all_up(struct peer *p, struct walk *w)
     return 0;
 }
 
-void measure_inodes(struct peer *p, uint64_t n)
+void measure_inodes(struct peer *p, const char *share, uint64_t n)
 {
     struct walk w = {.wanted = n / PER_DIR * PER_DIR};
     int64_t before, after;
-    int err = make_files(p->d.share, n);
+    int err = make_files(share, n);
 
     if (err < 0) {
         printf("dead %s inodes %d\n", p->name, -err);

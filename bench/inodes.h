@@ -7,7 +7,7 @@
 
 #include "bench/peer.h"
 
-/** measure_inodes() - make @n files, look each up once, print one "inodes" line */
-void measure_inodes(struct peer *p, uint64_t n);
+/** measure_inodes() - make @n files in @share, look each up once, print one "inodes" line */
+void measure_inodes(struct peer *p, const char *share, uint64_t n);
 
 #endif

@@ -76,6 +76,46 @@ static int make_tree(const char *share)
     return err ? err : make_file(root, "big", BIG_BYTES);
 }
 
+static int make_payload(struct ground *g)
+{
+    size_t size = FC_MAX_DATA + MAX_DEPTH * 4096;
+
+    g->payload_fd = memfd_create("payload", MFD_CLOEXEC);
+    if (g->payload_fd < 0 || ftruncate(g->payload_fd, (off_t)size) < 0)
+        return -errno;
+    g->payload = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, g->payload_fd, 0);
+    if (g->payload == MAP_FAILED) {
+        g->payload = NULL;
+        return -errno;
+    }
+    memset(g->payload, 'x', size);
+    return 0;
+}
+
+int ground_make(struct ground *g, bool tree)
+{
+    int err;
+
+    *g = (struct ground){.payload_fd = -1};
+    err = daemon_start(&g->dirs, NULL, NULL);
+    if (err == 0 && tree)
+        err = make_tree(g->dirs.share);
+    if (err == 0)
+        err = make_payload(g);
+    if (err < 0)
+        ground_clear(g);
+    return err;
+}
+
+void ground_clear(struct ground *g)
+{
+    if (g->payload)
+        munmap(g->payload, FC_MAX_DATA + MAX_DEPTH * 4096);
+    if (g->payload_fd >= 0)
+        close(g->payload_fd);
+    daemon_end(&g->dirs);
+}
+
 static int look_tree_up(struct peer *p)
 {
     struct fuse_entry_out e;
@@ -100,9 +140,9 @@ static int look_tree_up(struct peer *p)
     return err;
 }
 
-static int open_tree_here(struct peer *p)
+static int open_tree_here(struct peer *p, const char *share)
 {
-    cleanup_close int root = open(p->d.share, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    cleanup_close int root = open(share, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     p->known_dir_fd = openat(root, "known", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     p->many_dir_fd = openat(root, "many", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -133,21 +173,35 @@ static unsigned split_words(char *text, const char **words)
     return n;
 }
 
-static int make_flights(struct peer *p)
+/* Payloads go to the common memory; headers and rings stay in the peer's own. */
+static int use_payload(struct peer *p, const struct ground *g)
 {
+    int region = fe_region_add_file(p->fe, g->payload_fd);
+    uint8_t *pages;
+
+    if (region < 0)
+        return region;
+    p->c.data = fe_region(p->fe, region, NULL, NULL);
+    pages = p->c.data + FC_MAX_DATA;
     for (unsigned i = 0; i < MAX_DEPTH; i++) {
         struct flight *f = &p->flight[i];
 
-        f->data = fe_alloc(p->fe, 4096);
-        if (!f->data || fe_req_init(p->fe, &f->req, 256, 256) < 0)
-            return -ENOMEM;
-        memset(f->data, 'x', 4096);
+        f->data = pages + (size_t)i * 4096;
         f->req.user = f;
     }
     return 0;
 }
 
-static int connect_peer(struct peer *p, const struct peer_options *o)
+static int make_flights(struct peer *p)
+{
+    int err = 0;
+
+    for (unsigned i = 0; i < MAX_DEPTH && err == 0; i++)
+        err = fe_req_init(p->fe, &p->flight[i].req, 256, 256);
+    return err;
+}
+
+static int connect_peer(struct peer *p, const struct ground *g, const struct peer_options *o)
 {
     struct fe_options fo = {.queue_size = o->queue_size,
                             .layout = o->layout,
@@ -161,13 +215,16 @@ static int connect_peer(struct peer *p, const struct peer_options *o)
         err = fc_init(&p->c);
     if (err == 0)
         err = make_flights(p);
+    if (err == 0)
+        err = use_payload(p, g);
     p->worker = daemon_worker_pid(&p->d);
     return err;
 }
 
-int peer_start(struct peer *p, const char *name, const char *command, const struct peer_options *o)
+int peer_start(struct peer *p, const struct ground *g, const char *name, const char *command,
+               const struct peer_options *o)
 {
-    struct daemon_options d = {.cpu = o->cpu, .nofile = o->nofile};
+    struct daemon_options d = {.cpu = o->cpu, .nofile = o->nofile, .share = g->dirs.share};
     cleanup_free char *text = strdup(command);
     const char *words[MAX_WORDS + 1];
     int err;
@@ -176,10 +233,8 @@ int peer_start(struct peer *p, const char *name, const char *command, const stru
     if (!text || split_words(text, words) == 0)
         return -EINVAL;
     err = daemon_start(&p->d, words, &d);
-    if (err == 0 && !o->bare)
-        err = make_tree(p->d.share);
     if (err == 0)
-        err = connect_peer(p, o);
+        err = connect_peer(p, g, o);
     if (err == 0 && !o->bare)
         err = look_tree_up(p);
     if (err < 0)
@@ -187,34 +242,11 @@ int peer_start(struct peer *p, const char *name, const char *command, const stru
     return err;
 }
 
-/* The same kind of memory as a guest's: shared memory costs more to fill than private memory. */
-static int make_shared_buffer(struct peer *p)
+int peer_start_host(struct peer *p, const struct ground *g)
 {
-    cleanup_close int fd = memfd_create("host-buffer", MFD_CLOEXEC);
-
-    if (fd < 0 || ftruncate(fd, FC_MAX_DATA) < 0)
-        return -errno;
-    p->buffer = mmap(NULL, FC_MAX_DATA, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (p->buffer == MAP_FAILED) {
-        p->buffer = NULL;
-        return -errno;
-    }
-    memset(p->buffer, 'x', FC_MAX_DATA);
-    return 0;
-}
-
-int peer_start_host(struct peer *p)
-{
-    int err;
-
     *p = (struct peer){.name = "host", .is_host = true, .random = 2463534242u};
-    err = make_shared_buffer(p);
-    if (err < 0)
-        return err;
-    err = daemon_start(&p->d, NULL, NULL);
-    if (err == 0)
-        err = make_tree(p->d.share);
-    return err ? err : open_tree_here(p);
+    p->buffer = g->payload;
+    return open_tree_here(p, g->dirs.share);
 }
 
 void peer_end(struct peer *p)
@@ -224,8 +256,6 @@ void peer_end(struct peer *p)
     fe_free(p->fe);
     daemon_end(&p->d);
     free(p->owed);
-    if (p->buffer)
-        munmap(p->buffer, FC_MAX_DATA);
     p->fe = NULL;
 }
 

@@ -2,13 +2,16 @@
 /*
  * peer.h - one daemon under measurement, or the host itself
  *
- * Every peer gets a scratch directory of its own with the same tree in it:
+ * All peers share one directory, and their payloads go through the same memory: where the kernel
+ * happens to put the pages of a file or a buffer makes more of a difference to a 1 MiB transfer than
+ * anything that a daemon does, so it has to be the same for all. The tree:
  *
  *   known/   1000 files of 4 KiB    looked up once, before anything is measured
  *   many/    10000 empty files
  *   big      64 MiB
  *
- * Ownership: struct peer owns daemon, front end and client. Locks: none, one thread.
+ * Ownership: struct ground outlives the peers; struct peer owns daemon, front end and client. Locks:
+ * none, one thread.
  */
 #ifndef VIOFS_BENCH_PEER_H
 #define VIOFS_BENCH_PEER_H
@@ -20,6 +23,17 @@
 #define N_MANY    10000u
 #define BIG_BYTES (64ull << 20)
 #define MAX_DEPTH 32u
+
+/* What all peers stand on. */
+struct ground {
+    struct daemon dirs; /* no daemon: its work directory holds the tree */
+    int payload_fd;     /* a memfd: FC_MAX_DATA, then a page for each flight */
+    uint8_t *payload;   /* mapped, for the host */
+};
+
+/** ground_make() - @tree: with the files. 0 or -errno. */
+int ground_make(struct ground *g, bool tree);
+void ground_clear(struct ground *g);
 
 struct flight { /* one of the requests in flight at depth 32 */
     struct fe_req req;
@@ -51,7 +65,7 @@ struct peer {
     uint32_t random;
     struct flight flight[MAX_DEPTH];
     unsigned in_flight;
-    void *buffer; /* the host's own 1 MiB */
+    void *buffer; /* the host's view of the payload memory */
 };
 
 struct peer_options {
@@ -60,14 +74,15 @@ struct peer_options {
     uint32_t queue_size;
     unsigned layout;
     bool force_layout;
-    bool bare; /* no tree, no session: for the inode run */
+    bool bare; /* do not look the tree up: for the inode run */
 };
 
-/** peer_start() - daemon, connection, FUSE session, tree. @command is split at blanks. 0 or -errno. */
-int peer_start(struct peer *p, const char *name, const char *command, const struct peer_options *o);
+/** peer_start() - daemon, connection, FUSE session, lookups. @command is split at blanks. 0 or -errno. */
+int peer_start(struct peer *p, const struct ground *g, const char *name, const char *command,
+               const struct peer_options *o);
 
-/** peer_start_host() - the tree only */
-int peer_start_host(struct peer *p);
+/** peer_start_host() - open the tree ourselves */
+int peer_start_host(struct peer *p, const struct ground *g);
 void peer_end(struct peer *p);
 
 /** peer_owe() - a lookup to be forgotten by the next peer_settle() */

@@ -4,8 +4,8 @@
  *
  * Theory of operation
  *
- *   All peers are started first, each on a directory of its own with the same contents. Then, for every
- *   workload and way of waiting, the peers take turns in short slices, round after round, so that
+ *   All peers are started first, on one directory and with one payload memory (see peer.h). Then, for
+ *   every workload and way of waiting, the peers take turns in short slices, round after round, so that
  *   whatever else the machine does meets all of them alike. One line a slice goes to stdout, with blanks
  *   between the fields; bench/run makes medians, tables and plots of them.
  *
@@ -199,14 +199,15 @@ static void measure_all(const struct plan *plan, struct peer *peers, unsigned n)
 
 /* ---- peers ----------------------------------------------------------------------------------- */
 
-static int start_one(const struct plan *plan, struct peer *p, const char *arg)
+static int start_one(const struct plan *plan, const struct ground *g, struct peer *p,
+                     const char *arg)
 {
     const char *eq = strchr(arg, '=');
     int err;
 
     if (!eq)
         return -EINVAL;
-    err = peer_start(p, strndup(arg, (size_t)(eq - arg)), eq + 1, &plan->peer);
+    err = peer_start(p, g, strndup(arg, (size_t)(eq - arg)), eq + 1, &plan->peer);
     if (err == 0)
         printf("peer %s %#" PRIx64 " %#" PRIx64 "\n", p->name, fe_virtio(p->fe), fe_proto(p->fe));
     return err;
@@ -222,32 +223,52 @@ static void pin(int cpu)
         perror("sched_setaffinity");
 }
 
-static int run(const struct plan *plan)
+/* Every peer in turn, each with fresh files of its own. */
+static int run_inodes(const struct plan *plan)
+{
+    int failed = 0;
+
+    for (unsigned i = 0; i < plan->n_peers; i++) {
+        struct ground g;
+        struct peer p = {0};
+
+        if (ground_make(&g, false) < 0)
+            return 1;
+        if (start_one(plan, &g, &p, plan->peer_arg[i]) == 0)
+            measure_inodes(&p, g.dirs.share, plan->inodes);
+        else
+            failed = 1;
+        peer_end(&p);
+        ground_clear(&g);
+    }
+    return failed;
+}
+
+static int run_operations(const struct plan *plan)
 {
     static struct peer peers[MAX_PEERS + 1];
+    struct ground g;
     unsigned n = 0;
     int failed = 0;
 
-    pin(plan->peer.cpu);
+    if (ground_make(&g, true) < 0)
+        return 1;
     for (unsigned i = 0; i < plan->n_peers; i++) {
-        if (start_one(plan, &peers[n], plan->peer_arg[i]) == 0) {
+        if (start_one(plan, &g, &peers[n], plan->peer_arg[i]) == 0) {
             n++;
         } else {
             peer_end(&peers[n]);
             failed = 1;
         }
     }
-    if (plan->host && peer_start_host(&peers[n]) == 0)
+    if (plan->host && peer_start_host(&peers[n], &g) == 0)
         n++;
-    if (plan->inodes)
-        for (unsigned i = 0; i < n; i++)
-            measure_inodes(&peers[i], plan->inodes);
-    else
-        measure_all(plan, peers, n);
+    measure_all(plan, peers, n);
     for (unsigned i = 0; i < n; i++) {
         failed |= peers[i].dead != 0;
         peer_end(&peers[i]);
     }
+    ground_clear(&g);
     return failed;
 }
 
@@ -360,5 +381,6 @@ int main(int argc, char **argv)
         fputs(usage, stderr);
         return 2;
     }
-    return run(&plan);
+    pin(plan.peer.cpu);
+    return plan.inodes ? run_inodes(&plan) : run_operations(&plan);
 }

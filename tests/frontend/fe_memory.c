@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tests/frontend/frontend_internal.h"
@@ -49,17 +50,15 @@ static void region_release(struct fe_region *r)
     *r = (struct fe_region){.fd = -1};
 }
 
-static int region_make(struct fe *fe, struct fe_region *r, size_t size)
+/* @fd is taken over, in the error case too. */
+static int region_map(struct fe *fe, struct fe_region *r, int fd, size_t size)
 {
     uint64_t top = fe_memory_top(fe);
 
-    *r = (struct fe_region){.fd = memfd_create("guest-memory", MFD_CLOEXEC), .size = size};
+    *r = (struct fe_region){.fd = fd, .size = size};
     r->gpa = top == FIRST_GPA ? top : (top + 2 * REGION_GAP - 1) / REGION_GAP * REGION_GAP;
-    if (r->fd < 0)
-        return -errno;
-    if (ftruncate(r->fd, (off_t)size) == 0)
-        r->map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, r->fd, 0);
-    if (!r->map || r->map == MAP_FAILED) {
+    r->map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+    if (r->map == MAP_FAILED) {
         int err = -errno;
 
         r->map = NULL;
@@ -68,6 +67,21 @@ static int region_make(struct fe *fe, struct fe_region *r, size_t size)
     }
     r->live = true;
     return 0;
+}
+
+static int region_make(struct fe *fe, struct fe_region *r, size_t size)
+{
+    int fd = memfd_create("guest-memory", MFD_CLOEXEC);
+
+    if (fd < 0)
+        return -errno;
+    if (ftruncate(fd, (off_t)size) < 0) {
+        int err = -errno;
+
+        close(fd);
+        return err;
+    }
+    return region_map(fe, r, fd, size);
 }
 
 int fe_memory_init(struct fe *fe)
@@ -190,27 +204,54 @@ int fe_send_regions(struct fe *fe)
     return err;
 }
 
-int fe_region_add(struct fe *fe, size_t size)
+static int free_region(const struct fe *fe)
 {
-    unsigned i = 0;
-    int err;
+    for (int i = 0; i < (int)FE_MAX_REGIONS; i++)
+        if (!fe->region[i].live)
+            return i;
+    return -ENOSPC;
+}
 
-    while (i < FE_MAX_REGIONS && fe->region[i].live)
-        i++;
-    if (i == FE_MAX_REGIONS)
-        return -ENOSPC;
-    err = region_make(fe, &fe->region[i], size);
-    if (err < 0)
-        return err;
+/* Tell the daemon about a new region. Return: its index or -errno, and then it is gone again. */
+static int announce(struct fe *fe, int i)
+{
+    int err = 0;
+
     if (fe->sock >= 0)
         err = fe_has_proto(fe, VU_PROTO_CONFIGURE_MEM_SLOTS)
                   ? send_one_region(fe, VU_ADD_MEM_REG, &fe->region[i])
                   : fe_send_mem_table(fe, 0);
-    if (err < 0) {
+    if (err < 0)
         region_release(&fe->region[i]);
+    return err < 0 ? err : i;
+}
+
+int fe_region_add(struct fe *fe, size_t size)
+{
+    int i = free_region(fe);
+    int err = i < 0 ? i : region_make(fe, &fe->region[i], size);
+
+    return err < 0 ? err : announce(fe, i);
+}
+
+int fe_region_add_file(struct fe *fe, int fd)
+{
+    int i = free_region(fe);
+    struct stat st;
+    int copy, err;
+
+    if (i < 0)
+        return i;
+    copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (copy < 0)
+        return -errno;
+    if (fstat(copy, &st) < 0) {
+        err = -errno;
+        close(copy);
         return err;
     }
-    return (int)i;
+    err = region_map(fe, &fe->region[i], copy, (size_t)st.st_size);
+    return err < 0 ? err : announce(fe, i);
 }
 
 int fe_region_remove(struct fe *fe, int region)

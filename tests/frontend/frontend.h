@@ -133,6 +133,9 @@ uint64_t fe_gpa(const struct fe *fe, const void *p);
  * Return: index of the region, or -errno. fe_region() gives its mapping.
  */
 int fe_region_add(struct fe *fe, size_t size);
+
+/** fe_region_add_file() - the same with memory that is there already: all of @fd, which is duplicated */
+int fe_region_add_file(struct fe *fe, int fd);
 int fe_region_remove(struct fe *fe, int region);
 void *fe_region(const struct fe *fe, int region, size_t *size, uint64_t *gpa);
 

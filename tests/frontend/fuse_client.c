@@ -26,7 +26,7 @@
 int fc_open(struct fc *c, struct fe *fe, unsigned queue)
 {
     *c = (struct fc){.fe = fe, .queue = queue, .pid = (uint32_t)getpid()};
-    c->data = fe_alloc(fe, FC_MAX_DATA);
+    c->data = c->own_data = fe_alloc(fe, FC_MAX_DATA);
     if (c->data && fe_req_init(fe, &c->req, OUT_BYTES, IN_BYTES) == 0)
         return 0;
     fe_free_mem(fe, c->data, FC_MAX_DATA);
@@ -35,7 +35,7 @@ int fc_open(struct fc *c, struct fe *fe, unsigned queue)
 
 void fc_close(struct fc *c)
 {
-    fe_free_mem(c->fe, c->data, FC_MAX_DATA);
+    fe_free_mem(c->fe, c->own_data, FC_MAX_DATA);
     fe_req_release(c->fe, &c->req, OUT_BYTES, IN_BYTES);
     *c = (struct fc){0};
 }

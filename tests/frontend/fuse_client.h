@@ -28,6 +28,7 @@ struct fc {
     struct fe_req
         req;       /* out: 64 KiB and a bit, in: 64 KiB and a bit; data: whatever fits the call */
     uint8_t *data; /* guest memory, FC_MAX_DATA bytes: payload of the last READ, READDIR, ... */
+    uint8_t *own_data; /* what fc_open() allocated for it; data may be pointed elsewhere */
     uint64_t unique;
     uint32_t uid, gid, pid;    /* sent in every header; 0 at first */
     struct fuse_init_out init; /* the daemon's, after fc_init() */
