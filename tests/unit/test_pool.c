@@ -192,6 +192,24 @@ static void test_a_pool_has_1_to_256_threads(void **state)
     assert_int_equal(s.ended, 256);
 }
 
+static void *begin_fails_once(void *ctx)
+{
+    struct shared *s = ctx;
+
+    return atomic_fetch_add(&s->begun, 1) == 1 ? NULL : s;
+}
+
+static void test_a_thread_that_cannot_begin_fails_the_pool(void **state)
+{
+    struct shared s = {0};
+    struct pool *pool;
+    (void)state;
+
+    assert_int_equal(pool_new(&pool, 4, begin_fails_once, thread_end, &s), -ENOMEM);
+    assert_int_equal(s.begun, 4);
+    assert_int_equal(s.ended, 3);
+}
+
 static void *submit_many(void *arg)
 {
     struct job *j = arg;
@@ -229,6 +247,7 @@ int main(void)
         cmocka_unit_test(test_a_job_may_put_another),
         cmocka_unit_test(test_freeing_runs_what_is_queued_and_ends_all_threads),
         cmocka_unit_test(test_a_pool_has_1_to_256_threads),
+        cmocka_unit_test(test_a_thread_that_cannot_begin_fails_the_pool),
         cmocka_unit_test(test_many_threads_may_submit_at_once),
     };
 

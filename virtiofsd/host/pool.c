@@ -31,6 +31,9 @@ struct pool {
     struct pool_job head; /* waiting jobs: head.next is the oldest */
     unsigned sleeping;    /* threads in pthread_cond_wait() that nobody has signalled */
     bool stopping;
+    pthread_cond_t begun; /* for pool_new(): */
+    unsigned n_begun;     /* threads that have been through thread_begin() */
+    bool failed;          /* one of them got nothing */
     void *(*thread_begin)(void *ctx);
     void (*thread_end)(void *ctx, void *thread);
     void *ctx;
@@ -70,10 +73,32 @@ static void *pool_main(void *arg)
 
     thread_name("pool");
     void *thread = p->thread_begin(p->ctx);
+    pthread_mutex_lock(&p->lock);
+    p->n_begun++;
+    p->failed = p->failed || !thread;
+    pthread_cond_signal(&p->begun);
+    pthread_mutex_unlock(&p->lock);
+    if (!thread)
+        return NULL;
     while ((job = job_take(p)))
         job->run(job, thread);
     p->thread_end(p->ctx, thread);
     return NULL;
+}
+
+static int pool_start(struct pool *p, unsigned n_threads)
+{
+    int err = 0;
+
+    for (; p->n_threads < n_threads && err == 0; p->n_threads += err == 0)
+        err = thread_start(&p->id[p->n_threads], pool_main, p);
+    pthread_mutex_lock(&p->lock);
+    while (p->n_begun < p->n_threads)
+        pthread_cond_wait(&p->begun, &p->lock);
+    if (err == 0 && p->failed)
+        err = -ENOMEM;
+    pthread_mutex_unlock(&p->lock);
+    return err;
 }
 
 /** pool_new() - see pool.h. -EINVAL for a number of threads out of range. */
@@ -91,15 +116,13 @@ int pool_new(struct pool **pool, unsigned n_threads, void *(*thread_begin)(void 
     p->ctx = ctx;
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->work, NULL);
-    for (; p->n_threads < n_threads; p->n_threads++) {
-        int err = thread_start(&p->id[p->n_threads], pool_main, p);
-        if (err < 0) {
-            pool_free(p);
-            return err;
-        }
-    }
-    *pool = p;
-    return 0;
+    pthread_cond_init(&p->begun, NULL);
+    int err = pool_start(p, n_threads);
+    if (err < 0)
+        pool_free(p);
+    else
+        *pool = p;
+    return err;
 }
 
 /** pool_submit() - see pool.h */
@@ -140,6 +163,7 @@ void pool_free(struct pool *p)
     pthread_mutex_unlock(&p->lock);
     for (unsigned i = 0; i < p->n_threads; i++)
         pthread_join(p->id[i], NULL);
+    pthread_cond_destroy(&p->begun);
     pthread_cond_destroy(&p->work);
     pthread_mutex_destroy(&p->lock);
     free(p);

@@ -15,11 +15,14 @@
 struct pool;
 
 struct pool_job {
-    void (*run)(struct pool_job *job, void *thread); /* @thread: from thread_begin() on this thread */
+    void (*run)(struct pool_job *job, void *thread); /* @thread: what thread_begin() returned */
     struct pool_job *next, *prev;                    /* the pool's */
 };
 
-/** pool_new() - start @n_threads (1..256) named "pool". Return: 0 or -errno. */
+/**
+ * pool_new() - start @n_threads (1..256) named "pool"
+ * Return: 0 when every thread has begun; -ENOMEM when thread_begin() returned NULL on one; -errno.
+ */
 int pool_new(struct pool **pool, unsigned n_threads, void *(*thread_begin)(void *ctx),
              void (*thread_end)(void *ctx, void *thread), void *ctx);
 void pool_submit(struct pool *pool, struct pool_job *job);

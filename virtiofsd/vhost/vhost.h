@@ -36,7 +36,7 @@ struct vu_ops {
      * Return: bytes written (used length), or VU_LATER: vq_complete() will be called exactly once.
      */
     int64_t (*serve)(void *ctx, void *thread, struct vq *vq, struct ring_chain *chain);
-    /** thread_begin()/thread_end() - on each worker thread, once */
+    /** thread_begin()/thread_end() - on each worker thread, once; NULL: it cannot serve (no end then) */
     void *(*thread_begin)(void *ctx);
     void (*thread_end)(void *ctx, void *thread);
     /** batch_begin()/batch_end() - around every run of serve() calls on a worker, never while it sleeps */

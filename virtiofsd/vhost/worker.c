@@ -264,9 +264,14 @@ static void *worker_main(void *arg)
     snprintf(name, sizeof(name), "vq%u", q->index);
     thread_name(name);
     w->thread = ops->thread_begin(q->vu->ctx);
-    while (park(q))
-        run(q, w);
-    ops->thread_end(q->vu->ctx, w->thread);
+    while (park(q)) {
+        if (w->thread)
+            run(q, w);
+        else
+            queue_break(q, "its thread lacks resources");
+    }
+    if (w->thread)
+        ops->thread_end(q->vu->ctx, w->thread);
     return NULL;
 }
 
