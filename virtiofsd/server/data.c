@@ -66,19 +66,19 @@ int64_t op_read(struct srv_req *rq)
         return rq_error(rq, -EBADF);
     uint32_t n = seg_slice(rq->out.seg, rq->out.n_seg, sizeof(struct fuse_out_header), in->size,
                            seg, RING_MAX_SEGS, &want);
-    ssize_t got = 0;
-    if (want && rq_crowded(rq)) {
+    ssize_t got = -EOPNOTSUPP;
+    if (rq_crowded(rq) && !atomic_load_explicit(&h->no_nowait, memory_order_relaxed)) {
         got = read_segs(h->fd, seg, n, in->offset, RWF_NOWAIT);
         /* A short answer may be the end of the file or the end of what is cached: the pool finds out. */
         if (got == -EAGAIN || (got >= 0 && (uint64_t)got < want)) {
             handle_put(rq->srv, h);
             return rq_pool(rq);
         }
-        if (got == -EOPNOTSUPP)
-            got = read_segs(h->fd, seg, n, in->offset, 0);
-    } else if (want) {
-        got = read_segs(h->fd, seg, n, in->offset, 0);
+        if (got == -EOPNOTSUPP) /* tmpfs, which never blocks anyway */
+            atomic_store_explicit(&h->no_nowait, true, memory_order_relaxed);
     }
+    if (got == -EOPNOTSUPP)
+        got = want ? read_segs(h->fd, seg, n, in->offset, 0) : 0;
     handle_put(rq->srv, h);
     return got < 0 ? rq_error(rq, (int)got) : rq_replied(rq, (uint64_t)got);
 }

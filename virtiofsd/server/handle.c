@@ -98,6 +98,7 @@ int handle_new(struct handles *hs, struct inode *inode, int fd, int flags, enum 
     h->dir = dir;
     h->flocked = false;
     h->released = false;
+    h->no_nowait = false;
     *fh = (uint64_t)atomic_load_explicit(&h->gen, memory_order_relaxed) << 32 | slot;
     atomic_store_explicit(&h->refs, 1, memory_order_release);
     return 0;

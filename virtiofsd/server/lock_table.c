@@ -207,8 +207,18 @@ bool lock_owner_drop(struct lock_table *t, const void *file, uint64_t owner)
     return o;
 }
 
+static bool is_empty(struct lock_table *t)
+{
+    pthread_mutex_lock(&t->lock);
+    bool empty = t->count == 0;
+    pthread_mutex_unlock(&t->lock);
+    return empty;
+}
+
 void lock_table_clear(struct lock_table *t)
 {
+    if (is_empty(t)) /* as at the end of nearly every session */
+        return;
     for (uint32_t i = 0; i < BUCKETS; i++) {
         struct lock_owner *o;
 

@@ -62,8 +62,9 @@ struct making {
 
 static int making_begin(struct srv_req *rq, struct making *m, uint32_t mask)
 {
+    if (!is_component(rq->c->name[0].s))
+        return -EINVAL;
     int r = inode_fd_get(rq->srv->tree, rq->inode, &m->dir);
-
     if (r < 0)
         return r;
     r = cred_enter(rq, &m->cred, false);
@@ -152,10 +153,12 @@ int64_t op_link(struct srv_req *rq)
 {
     const struct fuse_link_in *in = rq->c->arg;
     struct server *srv = rq->srv;
-    struct inode *from = inode_get(srv->tree, in->oldnodeid);
     struct inode_fd f, dir;
     char path[12];
 
+    if (!is_component(rq->c->name[0].s))
+        return rq_error(rq, -EINVAL);
+    struct inode *from = inode_get(srv->tree, in->oldnodeid);
     if (!from)
         return rq_error(rq, -ESTALE);
     int r = inode_fd_get(srv->tree, from, &f);
@@ -184,8 +187,10 @@ static int64_t remove_name(struct srv_req *rq, int flags)
     struct server *srv = rq->srv;
     const char *name = rq->c->name[0].s;
     struct inode_fd dir;
-    int r = inode_fd_get(srv->tree, rq->inode, &dir);
 
+    if (!is_component(name))
+        return rq_error(rq, -EINVAL);
+    int r = inode_fd_get(srv->tree, rq->inode, &dir);
     if (r < 0)
         return rq_error(rq, r);
     struct inode *victim = tree_victim(srv->tree, rq->inode, name);
@@ -231,8 +236,10 @@ static int64_t rename_names(struct srv_req *rq, uint64_t new_parent, unsigned fl
 {
     struct server *srv = rq->srv;
     struct inode_fd from_fd, to_fd;
-    struct inode *to = inode_get(srv->tree, new_parent);
 
+    if (!is_component(rq->c->name[0].s) || !is_component(rq->c->name[1].s))
+        return rq_error(rq, -EINVAL);
+    struct inode *to = inode_get(srv->tree, new_parent);
     if (!to)
         return rq_error(rq, -ESTALE);
     int r = inode_fd_get(srv->tree, rq->inode, &from_fd);

@@ -167,6 +167,7 @@ struct handle {
     struct dir_stream *dir; /* HANDLE_DIR */
     _Atomic bool flocked;   /* flock() has been used through it */
     _Atomic bool released;  /* RELEASE has been served */
+    _Atomic bool no_nowait; /* RWF_NOWAIT does not work on this file */
 };
 
 /**

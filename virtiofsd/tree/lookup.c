@@ -52,37 +52,45 @@ static bool keep_identity(struct tree *t, struct inode *inode, int fd, int dirfd
     return kept;
 }
 
-static int make_known(struct tree *t, struct inode *parent, const char *name, int fd, int dirfd,
-                      const struct statx *stx, const struct identity *id, struct inode **out)
+/* Find the inode, or hash @fresh in its place. Shard lock held. Return: the one that it is now. */
+static struct inode *find_or_hash(struct tree *t, struct shard *s, uint64_t hash,
+                                  const struct identity *id, struct inode *fresh)
+{
+    struct inode *known = table_find(t, s, hash, id);
+
+    if (!known && fresh)
+        table_hash(t, s, hash, fresh);
+    return known ? known : fresh;
+}
+
+/* A new inode that needs more than a statx before it may be known: system calls, so no lock is held. */
+static int make_vouched(struct tree *t, struct inode *parent, const char *name, int fd, int dirfd,
+                        const struct statx *stx, const struct identity *id, struct inode **out)
 {
     struct inode *fresh = table_new(t, id, stx->stx_mode);
     uint64_t hash = identity_hash(id);
-    struct inode *old_parent = NULL;
+    int r = 0;
 
     if (!fresh)
         return -ENOMEM;
-    if (t->p.can_handles && t->p.handles == HANDLES_MANDATORY) {
-        int r = fd >= 0 ? fhandle_get(fd, "", &fresh->handle)
-                        : fhandle_get(dirfd, name, &fresh->handle);
-        if (r < 0) {
-            inode_put(t, fresh);
-            return r;
-        }
+    if (t->p.handles == HANDLES_MANDATORY)
+        r = fd >= 0 ? fhandle_get(fd, "", &fresh->handle)
+                    : fhandle_get(dirfd, name, &fresh->handle);
+    if (r < 0) {
+        inode_put(t, fresh);
+        return r;
     }
     bool hashed = mount_at(t->mounts, id->mount)->stamp != STAMP_NONE ||
                   keep_identity(t, fresh, fd, dirfd, name);
     struct shard *s = inode_shard(t, fresh);
     pthread_mutex_lock(&s->lock);
-    struct inode *known = hashed ? table_find(t, s, hash, id) : NULL;
-    struct inode *inode = known ? known : fresh;
-    old_parent = inode_set_name(t, inode, parent, name);
+    struct inode *inode = hashed ? find_or_hash(t, s, hash, id, fresh) : fresh;
+    struct inode *old_parent = inode_set_name(t, inode, parent, name);
     count_lookup(inode);
-    if (!known && hashed)
-        table_hash(t, s, hash, inode);
     pthread_mutex_unlock(&s->lock);
     if (old_parent)
         inode_put(t, old_parent);
-    if (known)
+    if (inode != fresh)
         inode_put(t, fresh);
     *out = inode;
     return 0;
@@ -96,24 +104,29 @@ static int adopt(struct tree *t, struct inode *parent, const char *name, int fd,
 
     if (r < 0)
         return r;
+    bool vouched =
+        t->p.handles == HANDLES_MANDATORY || mount_at(t->mounts, id.mount)->stamp == STAMP_NONE;
     uint64_t hash = identity_hash(&id);
-    struct shard *s = &t->shard[hash >> 58];
+    struct shard *s = hash_shard(t, hash);
     struct inode *old_parent = NULL;
     pthread_mutex_lock(&s->lock);
     struct inode *inode = table_find(t, s, hash, &id);
-    if (inode && inode_type(inode) == (stx->stx_mode & S_IFMT)) {
+    if (!inode && !vouched) {
+        inode = table_new(t, &id, stx->stx_mode);
+        if (inode)
+            table_hash(t, s, hash, inode);
+    }
+    if (inode) {
         count_lookup(inode);
         old_parent = inode_set_name(t, inode, parent, name);
-        pthread_mutex_unlock(&s->lock);
-        if (old_parent)
-            inode_put(t, old_parent);
-        *out = inode;
-        return 0;
     }
     pthread_mutex_unlock(&s->lock);
-    if (inode) /* same number and stamp, other type: a new file after all */
-        inode_put(t, inode);
-    return make_known(t, parent, name, fd, dirfd, stx, &id, out);
+    if (old_parent)
+        inode_put(t, old_parent);
+    *out = inode;
+    if (inode)
+        return 0;
+    return vouched ? make_vouched(t, parent, name, fd, dirfd, stx, &id, out) : -ENOMEM;
 }
 
 int tree_adopt(struct tree *t, struct inode *parent, const char *name, int fd,
@@ -185,7 +198,7 @@ static struct inode *known_by_fd(struct tree *t, struct inode *parent, int fd, s
         identify(t, parent->mount, stx, fd, -1, "", &id) < 0)
         return NULL;
     uint64_t hash = identity_hash(&id);
-    struct shard *s = &t->shard[hash >> 58];
+    struct shard *s = hash_shard(t, hash);
     pthread_mutex_lock(&s->lock);
     struct inode *inode = table_find(t, s, hash, &id);
     pthread_mutex_unlock(&s->lock);
@@ -245,7 +258,7 @@ void tree_renamed(struct tree *t, struct inode *parent, const char *name)
     if (r < 0)
         return;
     uint64_t hash = identity_hash(&id);
-    struct shard *s = &t->shard[hash >> 58];
+    struct shard *s = hash_shard(t, hash);
     struct inode *old_parent = NULL;
     pthread_mutex_lock(&s->lock);
     struct inode *inode = table_find(t, s, hash, &id);

@@ -132,12 +132,12 @@ uint64_t identity_hash(const struct identity *id)
 
 static uint64_t inode_hash(const struct inode *inode)
 {
-    struct identity id = {inode->ino, inode->stamp, inode->mount};
+    struct identity id = {inode->ino, inode->stamp, inode->mount, inode->type};
 
     return identity_hash(&id);
 }
 
-static struct shard *hash_shard(struct tree *t, uint64_t hash)
+struct shard *hash_shard(struct tree *t, uint64_t hash)
 {
     return &t->shard[hash >> 58];
 }

@@ -147,6 +147,9 @@ void inode_lend_fd(struct tree *tree, struct inode *inode, int fd, struct inode_
 /** inode_return_fd() - an inode whose last name has gone keeps an O_PATH descriptor instead */
 void inode_return_fd(struct tree *tree, struct inode *inode, struct inode_fd *hold);
 
+/** is_component() - a name that cannot lead out of its directory: no slash, not ".." */
+bool is_component(const char *name);
+
 /** tree_proc_path() - name of a descriptor relative to tree_proc_fd(); @buf at least 12 bytes */
 void tree_proc_path(char *buf, int fd);
 int tree_proc_fd(const struct tree *tree);

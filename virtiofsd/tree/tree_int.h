@@ -57,6 +57,7 @@ struct fhandle {
 struct identity {
     uint64_t ino, stamp;
     uint16_t mount;
+    uint8_t type; /* S_IFMT >> 12 */
 };
 
 struct shard {
@@ -101,6 +102,7 @@ uint32_t inode_slot(const struct inode *inode);
 bool inode_try_ref(struct inode *inode);
 struct shard *inode_shard(struct tree *t, const struct inode *inode);
 uint64_t identity_hash(const struct identity *id);
+struct shard *hash_shard(struct tree *t, uint64_t hash);
 int table_init(struct tree *t);
 void table_free(struct tree *t);
 /** table_find() - a reference to the inode of that identity, or NULL; shard lock held */
