@@ -104,7 +104,7 @@ def wake_section(found, units):
 def inode_section(found):
     header = ["daemon", "files looked up", "private memory an inode", "lookups/s at first", "at last", "end"]
     return table(header, [[full(p), f"{i['reached']} of {i['wanted']}", f"{i['bytes']:.0f} bytes",
-                           f"{i['first']:.0f}", f"{i['last']:.0f}",
+                           *[f"{i[k]:.0f}" if i[k] else "-" for k in ("first", "last")],
                            os.strerror(i["error"]) if i["error"] else "all served"]
                           for p, i in found.inodes.items()])
 
@@ -138,16 +138,18 @@ METHOD = """\
 A vhost-user front end (`bench/vubench`) gives every daemon rings of {queue_size} entries in shared memory,
 with indirect descriptors and EVENT_IDX as negotiated, and sends FUSE requests as a Linux guest lays them
 out: header and arguments apart, payload in 4 KiB segments. Client and daemon run on one CPU, so a figure
-is what a request costs, not how two CPUs wake each other. Each daemon shares a tmpfs directory with the
-same contents, with default options{cache}.
+is what a request costs, not how two CPUs wake each other. All daemons share the same tmpfs directory,
+with default options{cache}, and their payloads go through the same memory: where the kernel puts pages
+matters more to large transfers than what a daemon does.
 
 The daemons take turns in slices of {slice} s, {rounds} rounds. *CPU time* is user and system time of all
 threads of the daemon, from its process clock, divided by the operations; tables show the median of the
 rounds. A *ratio* is taken inside each round, better peer over viofs (for 1 MiB transfers host over
-viofs), and its median is shown: above 1 is in our favour. *Sleeping* is a client that waits on its call descriptor, as a
-guest with interrupts does; *polling* is one that looks at the ring and calls sched_yield() in between. *Host* is
-the bare system calls that the operation needs at least, made by the client itself on the same
-directory. The absolute figures depend on the machine and on what else it does; the ratios much less.
+viofs), and its median is shown: above 1 is in our favour. *Sleeping* is a client that waits on its call
+descriptor, as a guest with interrupts does; *polling* is one that looks at the ring and calls
+sched_yield() in between. *Host* is the bare system calls that the operation needs at least, made by the
+client itself. The absolute figures depend on the machine and on what else it does; the ratios much
+less.
 
 System calls are counted with strace in a run of their own; strace slows a daemon down, which can change
 how much it batches. FORGETs are sent outside the measured time."""

@@ -75,7 +75,7 @@ static int expand_args(const struct daemon *d, const char *const *argv, char **a
 {
     unsigned n = 0;
 
-    for (; argv[n] && n < MAX_ARGS; n++)
+    for (; n < MAX_ARGS && argv[n]; n++)
         if (!(args[n] = expand(d, argv[n])))
             return -ENOMEM;
     args[n] = NULL;
