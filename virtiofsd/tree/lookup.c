@@ -41,8 +41,7 @@ static bool keep_identity(struct tree *t, struct inode *inode, int fd, int dirfd
     if (own < 0)
         return false;
     /* By name again: what was opened must be what was seen. */
-    struct statx stx;
-    if (statx(own, "", AT_EMPTY_PATH, TREE_STATX_MASK, &stx) < 0 || stx.stx_ino != inode->ino) {
+    if (verify_fd(t, inode, own) < 0) {
         close(own);
         return false;
     }
@@ -63,6 +62,29 @@ static struct inode *find_or_hash(struct tree *t, struct shard *s, uint64_t hash
     return known ? known : fresh;
 }
 
+/*
+ * The handle of a new inode. Files are opened by it without another look, so it must not come from a name
+ * that somebody may have given to a device node since statx saw it.
+ */
+static int keep_handle(struct tree *t, struct inode *inode, int fd, int dirfd, const char *name)
+{
+    cleanup_close int own = -1;
+
+    if (fd < 0) {
+        own = open_child_path(dirfd, name);
+        int r = own < 0 ? own : verify_fd(t, inode, own);
+        if (r < 0)
+            return r;
+        fd = own;
+    }
+    int r = fhandle_get(fd, "", &inode->handle);
+    struct mount *m = inode_mount(t, inode);
+    if (r == 0 &&
+        m->handles) /* if this object cannot give the mount its descriptor, another will */
+        (void)mount_handle_fd(t->mounts, m, fd, inode_type(inode), t->p.proc_fd);
+    return r;
+}
+
 /* A new inode that needs more than a statx before it may be known: system calls, so no lock is held. */
 static int make_vouched(struct tree *t, struct inode *parent, const char *name, int fd, int dirfd,
                         const struct statx *stx, const struct identity *id, struct inode **out)
@@ -74,8 +96,7 @@ static int make_vouched(struct tree *t, struct inode *parent, const char *name, 
     if (!fresh)
         return -ENOMEM;
     if (t->p.handles == HANDLES_MANDATORY)
-        r = fd >= 0 ? fhandle_get(fd, "", &fresh->handle)
-                    : fhandle_get(dirfd, name, &fresh->handle);
+        r = keep_handle(t, fresh, fd, dirfd, name);
     if (r < 0) {
         inode_put(t, fresh);
         return r;

@@ -136,6 +136,14 @@ static int verify(struct tree *t, const struct inode *inode, const struct statx 
     return identity_is(&id, inode) ? 0 : -ESTALE;
 }
 
+int verify_fd(struct tree *t, const struct inode *inode, int fd)
+{
+    struct statx stx;
+    int r = fd_statx(fd, &stx);
+
+    return r < 0 ? r : verify(t, inode, &stx, fd, -1, "");
+}
+
 /* ---- by name ------------------------------------------------------------------------------ */
 
 /* Last known parent (a reference) and name. */
@@ -181,8 +189,6 @@ static int open_by_handle(struct tree *t, struct inode *inode)
 /* Open @inode, whose parent's descriptor is @dirfd (-1: only its handle can help). O_PATH or -errno. */
 static int open_identified(struct tree *t, struct inode *inode, int dirfd, const char *name)
 {
-    struct statx stx;
-
     for (int way = dirfd >= 0 ? 0 : 1; way < 2; way++) {
         cleanup_close int fd = way == 0 ? open_child_path(dirfd, name) : open_by_handle(t, inode);
         if (fd < 0) {
@@ -190,10 +196,7 @@ static int open_identified(struct tree *t, struct inode *inode, int dirfd, const
                 return steal_fd(&fd);
             continue;
         }
-        int r = fd_statx(fd, &stx);
-        if (r == 0)
-            r = verify(t, inode, &stx, fd, -1, "");
-        if (r == 0)
+        if (verify_fd(t, inode, fd) == 0)
             return steal_fd(&fd);
     }
     return -ESTALE;

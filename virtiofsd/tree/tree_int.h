@@ -141,6 +141,8 @@ bool fdcache_has_room(struct fd_cache *c);
 int identify(struct tree *t, uint16_t hint, const struct statx *stx, int fd, int dirfd,
              const char *name, struct identity *id);
 bool identity_is(const struct identity *id, const struct inode *inode);
+/** verify_fd() - is @fd open on @inode? Return: 0, -ESTALE for anything else, -errno. */
+int verify_fd(struct tree *t, const struct inode *inode, int fd);
 int open_child_path(int dirfd, const char *name);
 int name_statx(int dirfd, const char *name, struct statx *stx);
 

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * test_tree_changes.c - what the tree makes of names and files that change while it looks
+ *
+ * A race is played by hand: tree_adopt_at() gets the attributes of what a name was a moment ago.
+ */
+#include "tests/unit/tree_rig.h"
+
+static struct statx stat_of(const struct rig *r, const char *name)
+{
+    struct statx stx;
+
+    assert_int_equal(statx(r->root_fd, name, AT_SYMLINK_NOFOLLOW, TREE_STATX_MASK, &stx), 0);
+    return stx;
+}
+
+static void test_a_name_exchanged_during_its_lookup_opens_nothing_else(void **state)
+{
+    struct rig r;
+    struct inode *inode = NULL;
+    (void)state;
+
+    if (geteuid() != 0) {
+        print_message("needs root: open_by_handle_at\n");
+        skip();
+    }
+    rig_open(&r, 64, HANDLES_MANDATORY);
+    host_file(&r, "before", "x");
+    inode_put(r.tree, look(&r, r.root, "before")); /* gives the mount its descriptor */
+    host_file(&r, "file", "x");
+    assert_int_equal(mkfifoat(r.root_fd, "fifo", 0666), 0);
+    struct statx file = stat_of(&r, "file");
+    /* It was a file when statx saw it. A handle of the FIFO must not become that file's. */
+    assert_int_equal(tree_adopt_at(r.tree, r.root, r.root_fd, "fifo", &file, &inode), -ESTALE);
+    rig_close(&r);
+}
+
+static void test_mandatory_handles_open_what_the_host_renamed(void **state)
+{
+    struct rig r;
+    struct statx stx;
+    (void)state;
+
+    if (geteuid() != 0) {
+        print_message("needs root: open_by_handle_at\n");
+        skip();
+    }
+    rig_open(&r, 64, HANDLES_MANDATORY);
+    host_file(&r, "a", "x");
+    struct inode *a = look(&r, r.root, "a");
+    host_rename(&r, "a", "b");
+    assert_int_equal(inode_stat(r.tree, a, &stx), 0);
+    inode_put(r.tree, a);
+    rig_close(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_name_exchanged_during_its_lookup_opens_nothing_else),
+        cmocka_unit_test(test_mandatory_handles_open_what_the_host_renamed),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
