@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * guest_bench.c - what a program in a guest sees: DIR SECONDS
+ * guest_bench.c - what a program in a guest sees: DIR TURNS ROUNDS SECONDS
  *
- * Runs inside a guest on a mounted share, prints "NAME operations seconds" for each kind of work. The
- * guest's caches are in the way on purpose where a user would have them in the way; bench/uml.py mounts
- * shares whose daemons were told not to let the guest cache, so that every operation reaches them.
+ * Runs inside a guest on a mounted share. DIR is a directory there, TURNS a directory of the host's that
+ * the guest sees. When the files are there it makes TURNS/done-0-ready-0-0. Before each kind of work in each round it waits for the file TURNS/go-ROUND-NAME, and
+ * afterwards makes TURNS/done-ROUND-NAME-OPERATIONS-MICROSECONDS: so that two guests can take turns, and
+ * whatever else the machine does meets both alike. (Names of files, because contents would wait in the
+ * guest's page cache.)
+ *
+ * bench/uml.py mounts shares whose daemons were told not to let the guest cache, so that every operation
+ * reaches them.
  *
  * Ownership and locks: none.
  */
@@ -161,29 +166,61 @@ static int prepare(const char *dir)
     return big_fd < 0 ? -1 : 0;
 }
 
+/* Return: 0 when it is our turn, -1 when it does not come within two minutes. */
+static int wait_for_turn(const char *turns, unsigned round, const char *name)
+{
+    char path[512];
+
+    snprintf(path, sizeof(path), "%s/go-%u-%s", turns, round, name);
+    for (unsigned i = 0; i < 60000; i++) {
+        if (access(path, F_OK) == 0)
+            return 0;
+        usleep(2000);
+    }
+    return -1;
+}
+
+static int tell(const char *turns, unsigned round, const char *name, long ops, double seconds)
+{
+    char path[512];
+
+    snprintf(path, sizeof(path), "%s/done-%u-%s-%ld-%.0f", turns, round, name, ops, seconds * 1e6);
+    return mknod(path, S_IFREG | 0644, 0);
+}
+
+static int take_turn(const char *turns, unsigned round, const char *name, int (*work)(void),
+                     double seconds)
+{
+    double start, end;
+    long ops = 0;
+
+    if (wait_for_turn(turns, round, name) < 0)
+        return -1;
+    for (start = end = now(); end - start < seconds; end = now()) {
+        int n = work();
+
+        if (n < 0)
+            return -1;
+        ops += n;
+    }
+    return tell(turns, round, name, ops, end - start);
+}
+
 int main(int argc, char **argv)
 {
-    double seconds = argc > 2 ? atof(argv[2]) : 1;
-
-    if (argc < 2 || prepare(argv[1]) < 0) {
+    if (argc != 5 || prepare(argv[1]) < 0) {
         perror("guest_bench");
         return 1;
     }
-    for (unsigned i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-        double start = now(), end = start;
-        long ops = 0;
-
-        while (end - start < seconds) {
-            int n = table[i].work();
-
-            if (n < 0) {
+    if (tell(argv[2], 0, "ready", 0, 0) < 0)
+        return 1;
+    for (unsigned round = 0; round < (unsigned)atoi(argv[3]); round++) {
+        for (unsigned i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+            if (take_turn(argv[2], round, table[i].name, table[i].work, atof(argv[4])) < 0) {
                 perror(table[i].name);
                 return 1;
             }
-            ops += n;
-            end = now();
         }
-        printf("%s %ld %.6f\n", table[i].name, ops, end - start);
     }
     return 0;
 }

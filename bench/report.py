@@ -182,9 +182,10 @@ def document(o, found, units, modes, guest, guest_peers, plots):
                 *modes_section(modes, units), ""]
     if guest:
         out += ["## Through a real guest kernel", "",
-                "The same work by a program in User-mode Linux, guest and daemon on one CPU, guest caching "
-                f"switched off in the daemon, median of {o.uml} interleaved boots. Most of the time is the "
-                "guest's own.", "", *guest_section(guest, guest_peers), "", f"![plot]({plots['guest']})", ""]
+                "The same work by a program in User-mode Linux, guests and daemons on one CPU, guest caching "
+                "switched off in the daemon. One guest for each daemon runs at a time, and they take turns "
+                f"of {o.guest_seconds} s, {uml.ROUNDS_A_BOOT} rounds in each of {o.uml} boots; medians. "
+                "Most of the time is the guest's own.", "", *guest_section(guest, guest_peers), "", f"![plot]({plots['guest']})", ""]
     short = missed(found, units)
     out += ["## Against the goals", "",
             *(["Missed in this run:", "", *short] if short else ["All goals were reached in this run."])]

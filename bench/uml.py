@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """uml.py - what a program in a Linux guest sees: the same work through User-mode Linux
 
-Every round boots a guest for every daemon in turn, guest and daemon on one CPU, the daemon told not to
-let the guest cache (so that every operation reaches it). Daemons other than ours are reached through
-uml_shim.py, which carries control messages only.
+A run boots one guest for every daemon; then the guests take turns, a fraction of a second each, through
+all kinds of work and some rounds of that. Everything is on one CPU. All daemons share one directory and
+are told not to let the guest cache, so that every operation reaches them. Daemons other than ours are
+reached through uml_shim.py, which carries control messages only.
 """
 
 import collections
@@ -20,7 +21,10 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 GUEST = HERE.parent / "tests" / "linux-guest" / "uml-guest"
 TAG = "bench"
-BOOT_LIMIT = 120  # seconds for a guest, its work included
+LIMIT = 60  # seconds for a guest to boot and prepare, and for a turn
+OPERATIONS = ("stat", "stat-missing", "open-read", "create", "list", "read4k", "write4k", "read1m",
+              "write1m")
+ROUNDS_A_BOOT = 3
 
 
 def available():
@@ -55,14 +59,16 @@ def end_session(process):
     process.wait()
 
 
-class Run:
-    """One guest, one daemon. Everything it starts ends with it."""
+class Guest:
+    """One guest and its daemon. Everything it starts ends with it."""
 
-    def __init__(self, cpu):
+    def __init__(self, name, share, cpu):
+        self.name, self.share = name, share
         self.pin = ["taskset", "-c", str(cpu)] if cpu >= 0 else []
         self.started = []
         self.work = tempfile.mkdtemp(prefix="viofs-uml.", dir="/tmp")
-        self.share = tempfile.mkdtemp(prefix="viofs-uml.", dir="/dev/shm")
+        self.turns = os.path.join(self.work, "turns")
+        os.mkdir(self.turns)
 
     def start(self, command, pin=True):
         with open(os.path.join(self.work, "log"), "ab") as log:
@@ -71,21 +77,7 @@ class Run:
         self.started.append(p)
         return p
 
-    def close(self):
-        for p in reversed(self.started):
-            end_session(p)
-        shutil.rmtree(self.share, ignore_errors=True)
-        shutil.rmtree(self.work, ignore_errors=True)
-
-    def words(self):
-        text = ""
-        for name in ("log", "errors", "console.log"):
-            path = pathlib.Path(self.work, name)
-            text += path.read_text(errors="replace")[-1500:] if path.exists() else ""
-        return text
-
-    def measure(self, command, shim, program, seconds):
-        """{operation: operations a second}"""
+    def boot(self, command, shim, program, seconds):
         socket = os.path.join(self.work, "sock")
         command = command.replace("{socket}", socket).replace("{dir}", self.share).split()
         wait_for_socket(socket, self.start(command))
@@ -94,35 +86,65 @@ class Run:
             wait_for_socket(socket, self.start([sys.executable, str(HERE / "uml_shim.py"), socket,
                                                 behind, TAG], pin=False))
         script = pathlib.Path(self.work, "run")
-        script.write_text(f"mkdir /mnt/share && mount -t virtiofs {TAG} /mnt/share\n"
-                          f"{program} /mnt/share {seconds} && umount /mnt/share && echo done\n")
-        guest = self.start([str(GUEST), "--work", self.work, "--run", str(script), "--socket", socket])
-        try:
-            guest.wait(BOOT_LIMIT)
-        except subprocess.TimeoutExpired:
-            pass  # what it did get done tells more than that it took long
-        lines = pathlib.Path(self.work, "results").read_text().splitlines()
-        if "done" not in lines:
-            raise RuntimeError("the guest did not finish:\n" + self.words())
-        rates = {}
-        for line in lines[:-1]:
-            name, ops, spent = line.split()
-            rates[name] = int(ops) / float(spent)
-        return rates
+        script.write_text(f"mkdir /mnt/share && mount -t virtiofs {TAG} /mnt/share && exec "
+                          f"{program} /mnt/share {self.turns} {ROUNDS_A_BOOT} {seconds}\n")
+        self.start([str(GUEST), "--work", self.work, "--run", str(script), "--socket", socket])
+
+    def turn(self, number, operation):
+        """Let it work. Return: operations a second."""
+        pathlib.Path(self.turns, f"go-{number}-{operation}").touch()
+        ops, spent = self.wait_for(number, operation)
+        return ops / spent * 1e6
+
+    def wait_for(self, number, operation):
+        """Until it says that this is done. Return: operations, microseconds."""
+        prefix = f"done-{number}-{operation}-"
+        end = time.monotonic() + LIMIT
+        while time.monotonic() < end:
+            for name in os.listdir(self.turns):
+                if name.startswith(prefix) and name[len(prefix):].count("-") == 1:
+                    return [int(x) for x in name[len(prefix):].split("-")]
+            time.sleep(0.005)
+        raise RuntimeError(f"{self.name}: the guest did not finish {operation}:\n{self.words()}")
+
+    def words(self):
+        text = ""
+        for name in ("log", "errors", "console.log"):
+            path = pathlib.Path(self.work, name)
+            text += path.read_text(errors="replace")[-1500:] if path.exists() else ""
+        return text
+
+    def close(self):
+        for p in reversed(self.started):
+            end_session(p)
+        shutil.rmtree(self.work, ignore_errors=True)
 
 
-def measure(peers, program, rounds, seconds, cpu, say):
+def take_turns(guests, found):
+    for number in range(ROUNDS_A_BOOT):
+        for operation in OPERATIONS:
+            for guest in guests:
+                found[operation][guest.name].append(guest.turn(number, operation))
+
+
+def measure(peers, program, boots, seconds, cpu, say):
     """peers: [(name, command, shim)]. Return: {operation: {peer: [operations a second, by round]}}."""
     found = collections.defaultdict(lambda: collections.defaultdict(list))
-    for number in range(rounds):
-        say(f"guest, round {number + 1} of {rounds}")
-        for name, command, shim in peers:
-            run = Run(cpu)
-            try:
-                for operation, rate in run.measure(command, shim, program, seconds).items():
-                    found[operation][name].append(rate)
-            finally:
-                run.close()
+    for number in range(boots):
+        say(f"guests, boot {number + 1} of {boots}")
+        share = tempfile.mkdtemp(prefix="viofs-uml.", dir="/dev/shm")
+        guests = []
+        try:
+            for name, command, shim in peers if number % 2 == 0 else reversed(peers):
+                guests.append(Guest(name, share, cpu))
+                guests[-1].boot(command, shim, program, seconds)
+            for guest in guests:
+                guest.wait_for(0, "ready")
+            take_turns(guests, found)
+        finally:
+            for guest in guests:
+                guest.close()
+            shutil.rmtree(share, ignore_errors=True)
     return found
 
 
