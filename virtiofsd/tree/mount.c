@@ -229,7 +229,7 @@ int mount_find(struct mounts *ms, uint16_t hint, const struct statx *stx, int di
 int mount_handle_fd(struct mounts *ms, struct mount *m, int fd, mode_t type, int proc_fd)
 {
     pthread_mutex_lock(&ms->lock);
-    if (m->fd < 0 && (type == S_IFDIR || type == S_IFREG)) {
+    if (m->fd < 0 && type == S_IFDIR) {
         char path[12];
         tree_proc_path(path, fd);
         m->fd = openat(proc_fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);

@@ -30,7 +30,7 @@ struct mount {
     bool handles; /* name_to_handle_at works */
     bool
         controls; /* proc, sysfs and their like: files that act on the host when they are written */
-    int fd;       /* O_RDONLY inside the mount, or -1: for open_by_handle_at() */
+    int fd;       /* a directory inside the mount, or -1: for open_by_handle_at() */
 };
 
 struct mounts;
@@ -48,7 +48,13 @@ struct mount *mount_at(struct mounts *mounts, uint16_t index);
 int mount_find(struct mounts *mounts, uint16_t hint, const struct statx *stx, int dirfd,
                const char *name);
 
-/** mount_fd() - descriptor for open_by_handle_at(). @fd, @proc_fd: an object inside, to open it from. */
+/**
+ * mount_handle_fd() - descriptor for open_by_handle_at()
+ * @fd, @type, @proc_fd: an object inside, to open it from if there is none yet
+ *
+ * Only a directory serves: the descriptor lives as long as the mount is known, and an open file would
+ * keep the space of a deleted one (or, over FUSE, its hidden name). Return: it, or -EBADF.
+ */
 int mount_handle_fd(struct mounts *mounts, struct mount *m, int fd, mode_t type, int proc_fd);
 
 #endif

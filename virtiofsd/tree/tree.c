@@ -46,13 +46,16 @@ static int root_make(struct tree *t)
 /* --inode-file-handles=mandatory is a promise: find out now whether it can be kept. */
 static int check_handles(struct tree *t)
 {
-    struct mount *m = mount_at(t->mounts, slot_inode(t, TREE_ROOT_ID)->mount);
+    struct inode *root = slot_inode(t, TREE_ROOT_ID);
+    struct mount *m = mount_at(t->mounts, root->mount);
 
     if (t->p.handles == HANDLES_NEVER) {
         t->p.can_handles = false;
         return 0;
     }
     bool works = t->p.can_handles && m->handles;
+    if (works)
+        (void)mount_handle_fd(t->mounts, m, t->p.root_fd, inode_type(root), t->p.proc_fd);
     if (works || t->p.handles != HANDLES_MANDATORY)
         return 0;
     log_error("--inode-file-handles=mandatory: %s; use --inode-file-handles=prefer",
