@@ -55,12 +55,16 @@ static int set_effective(uint32_t effective_low, uint32_t effective_high)
     return syscall(SYS_capset, &hdr, data) < 0 ? -errno : 0;
 }
 
-static int set_groups(const struct fuse_call *c)
+static int set_groups(const struct server *srv, const struct fuse_call *c)
 {
     gid_t groups[FUSE_MAX_GROUPS];
 
-    for (uint32_t i = 0; i < c->n_groups; i++)
+    for (uint32_t i = 0; i < c->n_groups; i++) {
         groups[i] = c->groups[i];
+        int r = idmap_gid_to_host(srv, &groups[i]);
+        if (r < 0)
+            return r;
+    }
     return syscall(SYS_setgroups, (size_t)c->n_groups, groups) < 0 ? -errno : 0;
 }
 
@@ -84,6 +88,9 @@ int cred_enter(struct srv_req *rq, struct cred *cred, bool full)
     uint32_t uid = rq->c->in.uid, gid = rq->c->in.gid;
 
     cred->switched = false;
+    /* -1 is nobody: no rule of --translate-uid covers it, and to setresuid(2) it means "as before". */
+    if (uid == UINT32_MAX || gid == UINT32_MAX)
+        return -EPERM;
     int r = idmap_uid_to_host(srv, &uid);
     if (r == 0)
         r = idmap_gid_to_host(srv, &gid);
@@ -93,7 +100,7 @@ int cred_enter(struct srv_req *rq, struct cred *cred, bool full)
         return 0;
     cred->groups = rq->c->n_groups > 0;
     if (cred->groups) {
-        r = set_groups(rq->c);
+        r = set_groups(srv, rq->c);
         if (r < 0)
             return r;
     }
