@@ -79,8 +79,7 @@ static int keep_handle(struct tree *t, struct inode *inode, int fd, int dirfd, c
     }
     int r = fhandle_get(fd, "", &inode->handle);
     struct mount *m = inode_mount(t, inode);
-    if (r == 0 &&
-        m->handles) /* if this object cannot give the mount its descriptor, another will */
+    if (r == 0 && m->handles) /* an object that cannot give the descriptor leaves it to another */
         (void)mount_handle_fd(t->mounts, m, fd, inode_type(inode), t->p.proc_fd);
     return r;
 }

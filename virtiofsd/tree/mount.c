@@ -8,7 +8,8 @@
  *   - a birth time that statx reports, and that stays with the file: stamp of first choice. Not on
  *     overlayfs, where a copy-up makes a new file under the old number;
  *   - file handles, which carry a generation: the stamp where there is no birth time. Not on FUSE, whose
- *     handles change whenever the host's kernel forgets an inode;
+ *     handles are node ids: they change whenever the host's kernel forgets an inode, and a server may
+ *     give one to another file with the same generation. They are not opened there either;
  *   - else nothing: known inodes are kept open so that their numbers cannot be reused.
  *
  *   File systems whose files are controls of the host's kernel, or windows into its processes, are shown
@@ -38,6 +39,10 @@
 #ifndef CONFIGFS_MAGIC
 #define CONFIGFS_MAGIC 0x62656570
 #endif
+/* Known to their own sources only (fs/fuse/control.c, fs/nfsd/nfsctl.c, net/sunrpc/rpc_pipe.c). */
+#define FUSECTL_MAGIC    0x65735543
+#define NFSD_MAGIC       0x6e667364
+#define RPC_PIPEFS_MAGIC 0x67596969
 #ifndef XFS_SUPER_MAGIC
 #define XFS_SUPER_MAGIC 0x58465342
 #endif
@@ -139,6 +144,11 @@ static bool is_controls(int64_t f_type)
     case CONFIGFS_MAGIC:
     case NSFS_MAGIC:
     case XENFS_SUPER_MAGIC:
+    case FUSECTL_MAGIC:
+    case NFSD_MAGIC:
+    case RPC_PIPEFS_MAGIC:
+    case RDTGROUP_SUPER_MAGIC:
+    case USBDEVICE_SUPER_MAGIC:
         return true;
     default:
         return false;
@@ -160,9 +170,6 @@ static int mount_probe(struct mount *m, const struct statx *stx, int dirfd, cons
     }
     if (fstatfs(fd, &sfs) < 0)
         return -errno;
-    struct fhandle *h = NULL;
-    m->handles = fhandle_get(fd, "", &h) == 0;
-    free(h);
     m->mnt_id = stx->stx_mnt_id;
     m->dev_major = stx->stx_dev_major;
     m->dev_minor = stx->stx_dev_minor;
@@ -170,9 +177,12 @@ static int mount_probe(struct mount *m, const struct statx *stx, int dirfd, cons
     m->local = is_local(m->f_type);
     m->controls = is_controls(m->f_type);
     m->fd = -1;
+    struct fhandle *h = NULL;
+    m->handles = m->f_type != FUSE_SUPER_MAGIC && fhandle_get(fd, "", &h) == 0;
+    free(h);
     if ((stx->stx_mask & STATX_BTIME) && m->f_type != OVERLAYFS_SUPER_MAGIC)
         m->stamp = STAMP_BTIME;
-    else if (m->handles && m->f_type != FUSE_SUPER_MAGIC)
+    else if (m->handles)
         m->stamp = STAMP_HANDLE;
     else
         m->stamp = STAMP_NONE;
@@ -229,7 +239,7 @@ int mount_find(struct mounts *ms, uint16_t hint, const struct statx *stx, int di
 int mount_handle_fd(struct mounts *ms, struct mount *m, int fd, mode_t type, int proc_fd)
 {
     pthread_mutex_lock(&ms->lock);
-    if (m->fd < 0 && type == S_IFDIR) {
+    if (m->fd < 0 && !m->controls && type == S_IFDIR) {
         char path[12];
         tree_proc_path(path, fd);
         m->fd = openat(proc_fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);

@@ -27,10 +27,10 @@ struct mount {
     int64_t f_type; /* statfs */
     enum mount_stamp stamp;
     bool local;   /* close needs no FLUSH, killpriv is reliable */
-    bool handles; /* name_to_handle_at works */
-    bool
-        controls; /* proc, sysfs and their like: files that act on the host when they are written */
-    int fd;       /* a directory inside the mount, or -1: for open_by_handle_at() */
+    bool handles; /* file handles work and always mean the same file */
+    /* proc, sysfs and their like: files that act on the host when they are written */
+    bool controls;
+    int fd; /* a directory inside the mount, or -1: for open_by_handle_at() */
 };
 
 struct mounts;
