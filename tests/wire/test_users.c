@@ -186,17 +186,23 @@ static uint64_t set_id_file(struct wire *w)
     return node(w, FC_ROOT, "f");
 }
 
-/* One WRITE of one byte with @flags. */
-static void write_with(struct wire *w, uint64_t f, uint32_t flags)
+/* One WRITE of @size bytes (0 or 1) with @flags. */
+static void write_bytes_with(struct wire *w, uint64_t f, uint32_t size, uint32_t flags)
 {
     struct {
         struct fuse_write_in in;
         char data[8];
-    } rq = {.in = {.fh = opened(w, f, O_WRONLY), .size = 1, .write_flags = flags}};
+    } rq = {.in = {.fh = opened(w, f, O_WRONLY), .size = size, .write_flags = flags}};
     struct fuse_write_out out;
 
-    assert_int_equal(raw(w, FUSE_WRITE, f, &rq, sizeof(rq.in) + 1, &out, sizeof(out)), sizeof(out));
-    assert_int_equal(out.size, 1);
+    assert_int_equal(raw(w, FUSE_WRITE, f, &rq, sizeof(rq.in) + size, &out, sizeof(out)),
+                     sizeof(out));
+    assert_int_equal(out.size, size);
+}
+
+static void write_with(struct wire *w, uint64_t f, uint32_t flags)
+{
+    write_bytes_with(w, f, 1, flags);
 }
 
 static void test_a_write_that_must_clears_set_id_bits(void **state)
@@ -221,6 +227,19 @@ static void test_a_write_by_the_guests_root_keeps_set_id_bits(void **state)
     /* Nor has an earlier clearing write left the thread without the capability. */
     write_with(w, f, FUSE_WRITE_KILL_SUIDGID);
     assert_ok(chmod(host(w, "f"), 06755));
+    write_with(w, f, 0);
+    assert_int_equal(host_stat(w, "f").st_mode & 07777, 06755);
+}
+
+static void
+test_an_empty_write_that_must_clear_set_id_bits_leaves_the_daemon_its_rights(void **state)
+{
+    (void)state;
+    need_root();
+    struct wire *w = wire_up(NULL);
+    uint64_t f = set_id_file(w);
+
+    write_bytes_with(w, f, 0, FUSE_WRITE_KILL_SUIDGID);
     write_with(w, f, 0);
     assert_int_equal(host_stat(w, "f").st_mode & 07777, 06755);
 }
@@ -320,6 +339,7 @@ static const struct CMUnitTest tests[] = {
     WIRE_TEST(test_squashed_ids_become_one),
     WIRE_TEST(test_a_write_that_must_clears_set_id_bits),
     WIRE_TEST(test_a_write_by_the_guests_root_keeps_set_id_bits),
+    WIRE_TEST(test_an_empty_write_that_must_clear_set_id_bits_leaves_the_daemon_its_rights),
     WIRE_TEST(test_a_truncation_that_must_clears_set_id_bits),
     WIRE_TEST(test_opening_with_truncation_that_must_clears_set_id_bits),
     WIRE_TEST(test_the_guests_umask_applies_where_it_was_left_to_us),

@@ -100,7 +100,7 @@ int64_t op_write(struct srv_req *rq)
     bool kill = in->write_flags & FUSE_WRITE_KILL_SUIDGID;
     uint32_t n =
         seg_slice(rq->data_seg, rq->n_data_seg, rq->data_skip, in->size, seg, RING_MAX_SEGS, &have);
-    ssize_t put = kill ? cred_drop_fsetid() : 0;
+    ssize_t put = kill && have ? cred_drop_fsetid() : 0;
     if (put == 0 && have) {
         put = write_segs(h->fd, seg, n, in->offset);
         if (kill)
