@@ -283,6 +283,59 @@ static void test_ioctl_with_a_bad_handle_or_sizes_is_refused(void **state)
     wire_alive(w);
 }
 
+/* ---- security labels of new files --------------------------------------------------------------- */
+
+/* MKDIR (@dir) or CREATE of "f" with a security context, as Linux sends it. Return: payload or -errno. */
+static ssize_t make_labelled(struct wire *w, bool dir, const char *label)
+{
+    struct fuse_mkdir_in mkdir_in = {.mode = 0755};
+    struct fuse_create_in create_in = {.flags = O_RDWR, .mode = 0644};
+    struct fuse_secctx ctx = {.size = 4};
+    size_t len = sizeof(struct fuse_secctx_header) + sizeof(ctx) + strlen(label) + 1 + ctx.size;
+    struct fuse_secctx_header head = {.size = (uint32_t)(len + 7) & ~7u, .nr_secctx = 1};
+    const struct fc_part parts[] = {
+        {dir ? (void *)&mkdir_in : &create_in, dir ? sizeof(mkdir_in) : sizeof(create_in)},
+        {"f", 2},
+        {&head, sizeof(head)},
+        {&ctx, sizeof(ctx)},
+        {label, strlen(label) + 1},
+        {"text\0\0\0\0\0\0\0", ctx.size + head.size - len},
+    };
+
+    return fc_call(&w->c, dir ? FUSE_MKDIR : FUSE_CREATE, FC_ROOT, parts, ARRAY(parts), NULL, 256);
+}
+
+static struct wire *wire_with_labels(void)
+{
+    struct wire *w = wire_start(&(struct wire_options){
+        .args = (const char *const[]){"--security-label=auto", NULL}, .no_init = true});
+
+    assert_ok(fc_init_as(&w->c, 38, FC_LINUX_FLAGS | FUSE_SECURITY_CTX));
+    return w;
+}
+
+static void test_a_new_file_gets_its_label(void **state)
+{
+    (void)state;
+    struct wire *w = wire_with_labels();
+    char value[8];
+
+    assert_true(make_labelled(w, false, "user.label") > 0);
+    assert_int_equal(getxattr(host(w, "f"), "user.label", value, sizeof(value)), 4);
+    assert_memory_equal(value, "text", 4);
+}
+
+static void test_what_cannot_be_labelled_is_not_made(void **state)
+{
+    (void)state;
+    struct wire *w = wire_with_labels();
+
+    assert_errno(make_labelled(w, false, "no.such.kind"), EOPNOTSUPP);
+    assert_false(host_exists(w, "f"));
+    assert_errno(make_labelled(w, true, "no.such.kind"), EOPNOTSUPP);
+    assert_false(host_exists(w, "f"));
+}
+
 static const struct CMUnitTest tests[] = {
     WIRE_TEST(test_without_the_option_every_request_is_enosys),
     WIRE_TEST(test_attributes_are_set_read_listed_and_removed),
@@ -297,5 +350,7 @@ static const struct CMUnitTest tests[] = {
     WIRE_TEST(test_ioctl_reads_and_sets_inode_flags_where_the_host_can),
     WIRE_TEST(test_unknown_and_unrestricted_ioctls_are_enotty),
     WIRE_TEST(test_ioctl_with_a_bad_handle_or_sizes_is_refused),
+    WIRE_TEST(test_a_new_file_gets_its_label),
+    WIRE_TEST(test_what_cannot_be_labelled_is_not_made),
 };
 WIRE_MAIN("xattr", tests)

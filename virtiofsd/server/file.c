@@ -153,8 +153,7 @@ static int64_t adopt_created(struct srv_req *rq, const char *name, int fd, int f
         return rq_error(rq, r);
     if (*name == '\0')
         inode_linked(inode, false);
-    if (rq->c->secctx_name.len)
-        r = xattr_label_new(rq, inode);
+    r = xattr_label_new(rq, inode);
     if (r == 0) {
         inode_lend_fd(srv->tree, inode, steal_fd(&own), &hold);
         r = handle_new(srv->handles, inode, fd, flags, HANDLE_FILE, hold, &fh);

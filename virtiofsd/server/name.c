@@ -87,32 +87,21 @@ static int making_end(struct srv_req *rq, struct making *m, int r)
     return r;
 }
 
-/* Look up and label what was just made; take it away again if it cannot be labelled. */
-static int64_t reply_made(struct srv_req *rq, int r, int unlink_flags)
+/* Look up and label what was just made. */
+static int64_t reply_made(struct srv_req *rq, int r)
 {
     struct server *srv = rq->srv;
-    const char *name = rq->c->name[0].s;
     struct inode *inode;
     struct statx stx;
 
     if (r == 0)
-        r = tree_lookup(srv->tree, rq->inode, name, &stx, &inode);
+        r = tree_lookup(srv->tree, rq->inode, rq->c->name[0].s, &stx, &inode);
     if (r < 0)
         return rq_error(rq, r);
-    if (rq->c->secctx_name.len) {
-        r = xattr_label_new(rq, inode);
-        if (r < 0) {
-            struct inode_fd dir;
-            if (inode_fd_get(srv->tree, rq->inode, &dir) == 0) {
-                unlinkat(dir.fd, name, unlink_flags);
-                inode_fd_put(srv->tree, &dir);
-            }
-            tree_forget(srv->tree, inode_id(inode), 1);
-            inode_put(srv->tree, inode);
-            return rq_error(rq, r);
-        }
-    }
-    int64_t used = reply_entry(rq, inode, &stx);
+    r = xattr_label_new(rq, inode);
+    if (r < 0)
+        tree_forget(srv->tree, inode_id(inode), 1);
+    int64_t used = r < 0 ? rq_error(rq, r) : reply_entry(rq, inode, &stx);
     inode_put(srv->tree, inode);
     return used;
 }
@@ -125,7 +114,7 @@ int64_t op_mknod(struct srv_req *rq)
 
     if (r == 0)
         r = making_end(rq, &m, mknodat(m.dir.fd, rq->c->name[0].s, in->mode, in->rdev));
-    return reply_made(rq, r, 0);
+    return reply_made(rq, r);
 }
 
 int64_t op_mkdir(struct srv_req *rq)
@@ -136,7 +125,7 @@ int64_t op_mkdir(struct srv_req *rq)
 
     if (r == 0)
         r = making_end(rq, &m, mkdirat(m.dir.fd, rq->c->name[0].s, in->mode & 07777));
-    return reply_made(rq, r, AT_REMOVEDIR);
+    return reply_made(rq, r);
 }
 
 int64_t op_symlink(struct srv_req *rq)
@@ -146,7 +135,7 @@ int64_t op_symlink(struct srv_req *rq)
 
     if (r == 0)
         r = making_end(rq, &m, symlinkat(rq->c->name[1].s, m.dir.fd, rq->c->name[0].s));
-    return reply_made(rq, r, 0);
+    return reply_made(rq, r);
 }
 
 int64_t op_link(struct srv_req *rq)
@@ -177,7 +166,7 @@ int64_t op_link(struct srv_req *rq)
         inode_fd_put(srv->tree, &f);
     }
     inode_put(srv->tree, from);
-    return reply_made(rq, r, 0);
+    return reply_made(rq, r);
 }
 
 /* ---- removing and moving ------------------------------------------------------------------ */

@@ -130,7 +130,7 @@ struct srv_kept {
     pthread_t runner; /* thread that runs it, when running */
     uint64_t round;   /* kept_cancel() has asked it in this round */
     bool running;
-    bool hurry;       /* it was asked to end, perhaps before cancel was set */
+    bool hurry;     /* it was asked to end, perhaps before cancel was set */
     uint8_t *bytes; /* private copy that call points into */
     struct ring_seg seg[];
 };
@@ -268,7 +268,10 @@ void locks_reset(struct locks *locks);
 /* xattrmap.c, xattr.c */
 int xattrmap_new(struct xattrmap **map, const char *rules);
 void xattrmap_free(struct xattrmap *map);
-/** xattr_label_new() - store the request's security context (c->secctx_name) on what it has just created */
+/**
+ * xattr_label_new() - store the request's security context, if it brought one, on what it has just created
+ * Return: 0, or -errno and what was created has no name any more.
+ */
 int xattr_label_new(struct srv_req *rq, struct inode *inode);
 /** xattr_drop_capability() - after a write when security.capability is stored under another name */
 int xattr_drop_capability(struct srv_req *rq, int fd);

@@ -24,9 +24,10 @@
  *   - With --xattrmap both policies look at the name on their own side: ACLs under both names.
  *
  * Locks: none.
- * syscalls: fchdir getxattr setxattr listxattr removexattr fremovexattr statx fchmodat
+ * syscalls: fchdir getxattr setxattr listxattr removexattr fremovexattr statx fchmodat unlinkat
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 #include <sys/xattr.h>
@@ -269,9 +270,20 @@ int64_t op_removexattr(struct srv_req *rq)
 
 /* ---- for other families -------------------------------------------------------------------- */
 
+/* What could not be labelled must not stay: the guest hears of an error and of no file. */
+static void take_away_again(struct srv_req *rq, const struct inode *inode)
+{
+    struct inode_fd dir;
+
+    if (rq->c->op->flags & OP_NAME_VOID || inode_fd_get(rq->srv->tree, rq->inode, &dir) < 0)
+        return; /* TMPFILE made no name */
+    unlinkat(dir.fd, rq->c->name[0].s, inode_type(inode) == S_IFDIR ? AT_REMOVEDIR : 0);
+    inode_fd_put(rq->srv->tree, &dir);
+}
+
 /**
  * xattr_label_new() - store the request's security context on what it has just created
- * Return: 0, also when the request brought none; -errno: the caller undoes the creation.
+ * Return: 0, also when the request brought none; -errno: the new name has been removed again.
  */
 int xattr_label_new(struct srv_req *rq, struct inode *inode)
 {
@@ -282,7 +294,11 @@ int xattr_label_new(struct srv_req *rq, struct inode *inode)
     if (c->secctx_name.len == 0)
         return 0;
     err = host_name(rq, c->secctx_name.s, name);
-    return err ? err : set(rq, inode, name, c->secctx, c->secctx_len, 0, false);
+    if (!err)
+        err = set(rq, inode, name, c->secctx, c->secctx_len, 0, false);
+    if (err)
+        take_away_again(rq, inode);
+    return err;
 }
 
 /**
