@@ -230,6 +230,7 @@ int ring_dev_pop(struct ring_dev *r, struct ring_chain *c)
         if ((uint16_t)(idx - r->last_avail) > r->size)
             return -RING_EINVAL;
         r->seen_avail = idx;
+        ring_follows(&r->used->idx);
     }
 
     uint16_t head = ring_load(&r->avail->ring[r->last_avail & (r->size - 1)]);

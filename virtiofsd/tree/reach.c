@@ -84,7 +84,10 @@ int name_statx(int dirfd, const char *name, struct statx *stx)
 
 bool identity_is(const struct identity *id, const struct inode *inode)
 {
-    return inode->ino == id->ino && inode->stamp == id->stamp && inode->mount == id->mount &&
+    /* Apart from type: one load of both would reach over into flags, which others write. */
+    uint16_t mount = __atomic_load_n(&inode->mount, __ATOMIC_RELAXED);
+
+    return inode->ino == id->ino && inode->stamp == id->stamp && mount == id->mount &&
            inode->type == id->type;
 }
 
