@@ -239,6 +239,27 @@ static void test_append_handle_appends_wherever_it_is_told_to_write(void **state
 
     assert_int_equal(fc_write(&w->c, f.node, f.fh, "two", 3, 3), 3);
     assert_string_equal(host_read(w, "f"), "onetwo");
+    struct fuse_entry_out e;
+    assert_ok(fc_create(&w->c, FC_ROOT, "new", O_WRONLY | O_APPEND, 0644, &e, &f.fh));
+    host_write(w, "new", "by the host, ");
+    assert_int_equal(fc_write(&w->c, e.nodeid, f.fh, "by us", 5, 0), 5);
+    assert_string_equal(host_read(w, "new"), "by the host, by us");
+}
+
+static void test_pages_written_through_an_append_handle_keep_their_place(void **state)
+{
+    (void)state;
+    struct wire *w = wire_up(NULL);
+    struct open_file f = make_file(w, "f", "0123456789", O_RDWR | O_APPEND);
+    struct {
+        struct fuse_write_in in;
+        char data[2];
+    } rq = {.in = {.fh = f.fh, .size = 2, .write_flags = FUSE_WRITE_CACHE}, .data = "AB"};
+    struct fuse_write_out written;
+
+    assert_int_equal(raw(w, FUSE_WRITE, f.node, &rq, sizeof(rq.in) + 2, &written, sizeof(written)),
+                     sizeof(written));
+    assert_string_equal(host_read(w, "f"), "AB23456789");
 }
 
 static void test_read_size_that_the_reply_cannot_hold_is_refused(void **state)
@@ -538,6 +559,7 @@ static const struct CMUnitTest tests[] = {
     WIRE_TEST(test_offsets_beyond_what_files_have_are_refused),
     WIRE_TEST(test_handle_opened_for_one_direction_refuses_the_other),
     WIRE_TEST(test_append_handle_appends_wherever_it_is_told_to_write),
+    WIRE_TEST(test_pages_written_through_an_append_handle_keep_their_place),
     WIRE_TEST(test_read_size_that_the_reply_cannot_hold_is_refused),
     WIRE_TEST(test_write_size_that_the_request_does_not_bring_is_refused),
     WIRE_TEST(test_write_of_less_than_the_request_brings_writes_that_much),

@@ -44,11 +44,13 @@ static ssize_t read_segs(int fd, const struct ring_seg *seg, uint32_t n, uint64_
     return got < 0 ? -errno : got;
 }
 
-static ssize_t write_segs(int fd, const struct ring_seg *seg, uint32_t n, uint64_t off)
+static ssize_t write_segs(int fd, const struct ring_seg *seg, uint32_t n, uint64_t off, int rwf)
 {
     ssize_t put;
 
-    if (n == 1)
+    if (rwf)
+        put = pwritev2(fd, (const struct iovec *)(const void *)seg, (int)n, (off_t)off, rwf);
+    else if (n == 1)
         put = pwrite(fd, seg->base, seg->len, (off_t)off);
     else
         put = pwritev(fd, (const struct iovec *)(const void *)seg, (int)n, (off_t)off);
@@ -98,11 +100,13 @@ int64_t op_write(struct srv_req *rq)
         return rq_pool(rq);
     }
     bool kill = in->write_flags & FUSE_WRITE_KILL_SUIDGID;
+    /* Pages of a mapping know their place, whatever the file was opened for. */
+    bool append = h->flags & O_APPEND && !(in->write_flags & FUSE_WRITE_CACHE);
     uint32_t n =
         seg_slice(rq->data_seg, rq->n_data_seg, rq->data_skip, in->size, seg, RING_MAX_SEGS, &have);
     ssize_t put = kill && have ? cred_drop_fsetid() : 0;
     if (put == 0 && have) {
-        put = write_segs(h->fd, seg, n, in->offset);
+        put = write_segs(h->fd, seg, n, in->offset, append ? RWF_APPEND : 0);
         if (kill)
             cred_raise_fsetid();
     }

@@ -69,16 +69,31 @@ static uint32_t fopen_flags(const struct server *srv, int flags)
     return f;
 }
 
-/* O_TRUNC of a file that the guest's user may not keep set-id bits on. */
+/*
+ * A file that is appended to is opened without O_APPEND, which would send the pages of a shared mapping to
+ * its end too; op_write() tells the two kinds of write apart. Not where another host may append as well.
+ * @inode: the file or, for a new one, its directory.
+ */
+static int flags_for_append(const struct srv_req *rq, const struct inode *inode, int flags)
+{
+    return inode_mount_local(rq->srv->tree, inode) ? flags & ~O_APPEND : flags;
+}
+
+/* O_TRUNC may be of a file that the guest's user may not keep set-id bits on. */
 static int open_inode(struct srv_req *rq, struct inode *inode, int flags, bool kill,
                       struct inode_fd *hold)
 {
+    struct tree *t = rq->srv->tree;
     kill = kill && (flags & O_TRUNC);
     int r = kill ? cred_drop_fsetid() : 0;
 
     if (r < 0)
         return r;
-    r = inode_open(rq->srv->tree, inode, rq->in_pool ? flags : flags | O_NONBLOCK, hold);
+    if (!rq->in_pool)
+        flags |= O_NONBLOCK;
+    r = inode_open(t, inode, flags_for_append(rq, inode, flags), hold);
+    if (r == -EPERM && (flags & O_APPEND)) /* chattr +a */
+        r = inode_open(t, inode, flags, hold);
     if (kill)
         cred_raise_fsetid();
     return r;
@@ -186,7 +201,9 @@ static int create_file(struct srv_req *rq, const char *name, int flags, uint32_t
     if (r == 0) {
         umask_enter(rq, mask);
         /* O_EXCL and O_TMPFILE follow nothing; O_NOFOLLOW says so again. */
-        int fd = openat(dir.fd, name, flags | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY, mode & 07777);
+        int fd = openat(dir.fd, name,
+                        flags_for_append(rq, rq->inode, flags) | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY,
+                        mode & 07777);
         r = fd < 0 ? -errno : fd;
         umask_leave(rq);
         cred_leave(rq, &cred);
