@@ -47,7 +47,7 @@ static int host_flags(const struct server *srv, uint32_t guest)
 }
 
 /* What the guest may cache of an open file. */
-static uint32_t fopen_flags(const struct server *srv, int flags)
+static uint32_t fopen_flags(const struct server *srv, const struct inode *inode, int flags)
 {
     uint32_t f = 0;
 
@@ -64,7 +64,7 @@ static uint32_t fopen_flags(const struct server *srv, int flags)
         f = FOPEN_KEEP_CACHE;
         break;
     }
-    if (srv->local && !(srv->session.flags & FUSE_POSIX_LOCKS))
+    if (inode_mount_local(srv->tree, inode) && !(srv->session.flags & FUSE_POSIX_LOCKS))
         f |= FOPEN_NOFLUSH;
     return f;
 }
@@ -123,7 +123,7 @@ int64_t op_open(struct srv_req *rq)
         opened_close(srv, rq->inode, fd, &hold);
         return rq_error(rq, r);
     }
-    out.open_flags = fopen_flags(srv, flags);
+    out.open_flags = fopen_flags(srv, rq->inode, flags);
     return rq_reply(rq, &out, sizeof(out));
 }
 
@@ -134,7 +134,7 @@ static int64_t reply_created(struct srv_req *rq, struct inode *inode, const stru
 {
     struct fuse_entry_out entry;
     struct fuse_viofs_ext ext;
-    struct fuse_open_out open = {.fh = fh, .open_flags = fopen_flags(rq->srv, flags)};
+    struct fuse_open_out open = {.fh = fh, .open_flags = fopen_flags(rq->srv, inode, flags)};
     struct {
         uint8_t bytes[sizeof(entry) + sizeof(ext) + sizeof(open)];
     } out;

@@ -64,7 +64,7 @@ struct server {
     pthread_mutex_t kept_lock; /* guards the list of kept requests */
     struct srv_kept *kept;
     uint32_t n_kept;
-    bool local; /* the shared directory is on a local file system: close() has no news to tell */
+    bool local; /* the shared directory is on a local file system */
     srv_handler *handler[FUSE_N_OPS]; /* by fuse_op.index; NULL: ENOSYS */
     bool needs_inode[FUSE_N_OPS];
     bool any_time[FUSE_N_OPS]; /* legal without a session */
