@@ -120,7 +120,7 @@ def guest_section(guest, peers):
     others = [p for p in peers if p != "ours"]
     header = ["in the guest", *map(full, peers)] + [f"viofs / {full(p)}" for p in others]
     return table(header, [[op] + [f"{statistics.median(rates[p]):.0f}/s" for p in peers]
-                          + [f"{uml.ratio(rates, p):.3f}x" for p in others] for op, rates in guest.items()])
+                          + [uml.ratio_words(rates, p) for p in others] for op, rates in guest.items()])
 
 
 def missed(found, units):
@@ -185,7 +185,8 @@ def document(o, found, units, modes, guest, guest_peers, plots):
                 "The same work by a program in User-mode Linux, guests and daemons on one CPU, guest caching "
                 "switched off in the daemon. One guest for each daemon runs at a time, and they take turns "
                 f"of {o.guest_seconds} s, {uml.ROUNDS_A_BOOT} rounds in each of {o.uml} boots; medians. "
-                "Most of the time is the guest's own.", "", *guest_section(guest, guest_peers), "", f"![plot]({plots['guest']})", ""]
+                "Most of the time is the guest's own. A ratio is the median of all rounds, its quartiles in "
+                "parentheses.", "", *guest_section(guest, guest_peers), "", f"![plot]({plots['guest']})", ""]
     short = missed(found, units)
     out += ["## Against the goals", "",
             *(["Missed in this run:", "", *short] if short else ["All goals were reached in this run."])]
