@@ -57,7 +57,7 @@ void entry_fill(const struct server *srv, const struct inode *parent, const stru
     };
     attr_fill(srv, inode, stx, &e->attr);
     if (S_ISDIR(stx->stx_mode) && (srv->session.flags & FUSE_SUBMOUNTS) &&
-        inode_on_other_mount(srv->tree, inode, parent))
+        inode_on_other_mount(inode, parent))
         e->attr.flags = FUSE_ATTR_SUBMOUNT;
 }
 

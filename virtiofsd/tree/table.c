@@ -72,9 +72,9 @@ bool inode_on_controls(struct tree *t, const struct inode *inode)
     return inode_mount(t, inode)->controls;
 }
 
-bool inode_on_other_mount(struct tree *t, const struct inode *inode, const struct inode *parent)
+bool inode_on_other_mount(const struct inode *inode, const struct inode *parent)
 {
-    return inode_mount(t, inode)->mnt_id != inode_mount(t, parent)->mnt_id;
+    return inode->mount != parent->mount;
 }
 
 void inode_linked(struct inode *inode, bool linked)

@@ -65,8 +65,11 @@ struct mount *inode_mount(struct tree *tree, const struct inode *inode);
 bool inode_mount_local(struct tree *tree, const struct inode *inode);
 /** inode_on_controls() - on proc, sysfs or the like (mount.h): nothing there may be opened or changed */
 bool inode_on_controls(struct tree *tree, const struct inode *inode);
-/** inode_on_other_mount() - @inode is the root of a mount inside the share, seen from @parent */
-bool inode_on_other_mount(struct tree *tree, const struct inode *inode, const struct inode *parent);
+/**
+ * inode_on_other_mount() - @inode is the root of a mount inside the share, seen from @parent; also of a
+ * Btrfs subvolume, which is no mount but has inode numbers (and a device number) of its own
+ */
+bool inode_on_other_mount(const struct inode *inode, const struct inode *parent);
 /** inode_linked() - the inode has a name again (LINK of a temporary file), or never had one */
 void inode_linked(struct inode *inode, bool linked);
 /** inode_parent() - last known parent (the root's is itself). Return: a reference. */
