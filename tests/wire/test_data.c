@@ -5,6 +5,8 @@
 #include "tests/wire/wire.h"
 
 #include <linux/falloc.h>
+#include <signal.h>
+#include <sys/wait.h>
 
 static uint8_t out[FC_MAX_DATA], in[FC_MAX_DATA];
 
@@ -140,6 +142,54 @@ static void test_tmpfile_has_no_name_until_it_is_linked(void **state)
     assert_int_equal(linked.nodeid, e.nodeid);
     assert_string_equal(host_read(w, "named"), "secret");
     assert_ok(fc_release(&w->c, e.nodeid, fh));
+}
+
+/* Another process of the host: holds a lease on @path and gives it back when it is told to. */
+static pid_t lease_holder(const char *path)
+{
+    int ready[2];
+    char byte;
+
+    assert_ok(pipe(ready));
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        sigset_t set;
+        int sig, fd = open(path, O_RDWR);
+        sigemptyset(&set);
+        sigaddset(&set, SIGIO);
+        sigprocmask(SIG_BLOCK, &set, NULL);
+        if (fd < 0 || fcntl(fd, F_SETLEASE, F_WRLCK) < 0 || write(ready[1], "", 1) != 1)
+            _exit(1);
+        sigwait(&set, &sig);
+        usleep(20000);
+        fcntl(fd, F_SETLEASE, F_UNLCK);
+        _exit(0);
+    }
+    close(ready[1]);
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    close(ready[0]);
+    return pid;
+}
+
+static void open_under_a_lease(struct wire *w)
+{
+    int status = -1;
+
+    host_write(w, "f", "x");
+    uint64_t f = node(w, FC_ROOT, "f");
+    pid_t pid = lease_holder(host(w, "f"));
+    opened(w, f, O_RDONLY);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
+static void test_open_waits_for_a_lease_with_and_without_a_pool(void **state)
+{
+    (void)state;
+
+    open_under_a_lease(wire_up("--thread-pool-size=1"));
+    open_under_a_lease(wire_up("--thread-pool-size=0"));
 }
 
 static void test_released_handle_is_gone(void **state)
@@ -552,6 +602,7 @@ static const struct CMUnitTest tests[] = {
     WIRE_TEST(test_open_with_trunc_empties_the_file),
     WIRE_TEST(test_open_never_creates),
     WIRE_TEST(test_tmpfile_has_no_name_until_it_is_linked),
+    WIRE_TEST(test_open_waits_for_a_lease_with_and_without_a_pool),
     WIRE_TEST(test_released_handle_is_gone),
     WIRE_TEST(test_data_of_all_sizes_and_offsets_survives),
     WIRE_TEST(test_data_in_scattered_pages_arrives_in_order),

@@ -89,7 +89,7 @@ static int open_inode(struct srv_req *rq, struct inode *inode, int flags, bool k
 
     if (r < 0)
         return r;
-    if (!rq->in_pool)
+    if (rq_slow(rq)) /* somebody's lease holds the pool up, not a queue */
         flags |= O_NONBLOCK;
     r = inode_open(t, inode, flags_for_append(rq, inode, flags), hold);
     if (r == -EPERM && (flags & O_APPEND)) /* chattr +a */
@@ -113,7 +113,7 @@ int64_t op_open(struct srv_req *rq)
         return rq_error(rq, -EISDIR);
     int fd = open_inode(rq, rq->inode, flags, in->open_flags & FUSE_OPEN_KILL_SUIDGID, &hold);
     if (fd == -EWOULDBLOCK && rq_slow(rq))
-        return rq_pool(rq); /* somebody holds a lease on it */
+        return rq_pool(rq);
     if (fd < 0)
         return rq_error(rq, fd);
     int r = flags & O_TRUNC ? xattr_drop_capability(rq, fd) : 0;
