@@ -229,7 +229,8 @@ int peer_start(struct peer *p, const struct ground *g, const char *name, const c
     const char *words[MAX_WORDS + 1];
     int err;
 
-    *p = (struct peer){.name = name, .random = 2463534242u};
+    *p = (struct peer){.random = 2463534242u};
+    snprintf(p->name, sizeof(p->name), "%s", name);
     if (!text || split_words(text, words) == 0)
         return -EINVAL;
     err = daemon_start(&p->d, words, &d);

@@ -42,7 +42,7 @@ struct flight { /* one of the requests in flight at depth 32 */
 };
 
 struct peer {
-    const char *name;
+    char name[32];
     bool is_host; /* no daemon: the bare system calls, in our own process */
     struct daemon d;
     pid_t worker;

@@ -203,11 +203,14 @@ static int start_one(const struct plan *plan, const struct ground *g, struct pee
                      const char *arg)
 {
     const char *eq = strchr(arg, '=');
+    char name[32];
     int err;
 
-    if (!eq)
+    if (!eq || (size_t)(eq - arg) >= sizeof(name))
         return -EINVAL;
-    err = peer_start(p, g, strndup(arg, (size_t)(eq - arg)), eq + 1, &plan->peer);
+    memcpy(name, arg, (size_t)(eq - arg));
+    name[eq - arg] = '\0';
+    err = peer_start(p, g, name, eq + 1, &plan->peer);
     if (err == 0)
         printf("peer %s %#" PRIx64 " %#" PRIx64 "\n", p->name, fe_virtio(p->fe), fe_proto(p->fe));
     return err;
