@@ -54,11 +54,39 @@ static void test_mandatory_handles_open_what_the_host_renamed(void **state)
     rig_close(&r);
 }
 
+static void test_directories_that_the_host_turned_around_can_be_forgotten(void **state)
+{
+    struct rig r;
+    struct statx stx;
+    struct inode_fd in_use;
+    (void)state;
+
+    rig_open(&r, 64, HANDLES_NEVER);
+    host_dir(&r, "a");
+    host_dir(&r, "a/b");
+    struct inode *a = look(&r, r.root, "a"), *b = look(&r, a, "b");
+    assert_int_equal(inode_fd_get(r.tree, b, &in_use), 0);
+    host_rename(&r, "a/b", "b");
+    host_rename(&r, "a", "b/a");
+    struct inode *again = look(&r, b, "a");
+    inode_fd_put(r.tree, &in_use);
+    assert_ptr_equal(again, a);
+    assert_int_equal(inode_stat(r.tree, a, &stx), 0);
+    assert_int_equal(tree_forget(r.tree, inode_id(a), 2), 0);
+    assert_int_equal(tree_forget(r.tree, inode_id(b), 1), 0);
+    inode_put(r.tree, again);
+    inode_put(r.tree, a);
+    inode_put(r.tree, b);
+    assert_int_equal(tree_inodes(r.tree), 1);
+    rig_close(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_name_exchanged_during_its_lookup_opens_nothing_else),
         cmocka_unit_test(test_mandatory_handles_open_what_the_host_renamed),
+        cmocka_unit_test(test_directories_that_the_host_turned_around_can_be_forgotten),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

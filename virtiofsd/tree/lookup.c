@@ -25,6 +25,66 @@ static void count_lookup(struct inode *inode)
         inode_ref(inode);
 }
 
+/* On the way up from @from: who has @top for a parent? A reference, or NULL when @top is not above @from. */
+static struct inode *child_below(struct tree *t, struct inode *from, const struct inode *top)
+{
+    struct inode *at = inode_ref(from);
+
+    for (;;) {
+        struct inode *up = inode_parent(t, at);
+        bool end = up == at, found = !end && up == top;
+        if (!end && !found) {
+            inode_put(t, at);
+            at = up;
+            continue;
+        }
+        inode_put(t, up);
+        if (found)
+            return at;
+        inode_put(t, at);
+        return NULL;
+    }
+}
+
+/*
+ * A known directory is met below another parent. Our records of that parent may be older, and place it below
+ * this very directory (the host has turned them around): a ring of parents would hold its inodes for ever.
+ * One record is wrong then, and goes.
+ */
+static void move_directory(struct tree *t, struct inode *dir, struct inode *parent,
+                           const char *name)
+{
+    if (dir == parent || inode_slot(dir) == TREE_ROOT_ID)
+        return; /* a file system that repeats its numbers */
+    pthread_mutex_lock(&t->move_lock);
+    struct inode *wrong = child_below(t, parent, dir);
+    if (wrong) {
+        inode_put(t, inode_unname(t, wrong));
+        inode_put(t, wrong);
+    }
+    struct shard *s = inode_shard(t, dir);
+    pthread_mutex_lock(&s->lock);
+    struct inode *old_parent = inode_set_name(t, dir, parent, name);
+    pthread_mutex_unlock(&s->lock);
+    pthread_mutex_unlock(&t->move_lock);
+    inode_put(t, old_parent);
+}
+
+/* Where the inode has been met. Shard lock held, and given up. @known: not made just now */
+static void place_and_unlock(struct tree *t, struct shard *s, struct inode *inode, bool known,
+                             struct inode *parent, const char *name)
+{
+    struct inode *old_parent = NULL;
+    bool moves = known && inode_type(inode) == S_IFDIR && inode->parent != inode_slot(parent);
+
+    if (!moves)
+        old_parent = inode_set_name(t, inode, parent, name);
+    pthread_mutex_unlock(&s->lock);
+    inode_put(t, old_parent);
+    if (moves)
+        move_directory(t, inode, parent, name);
+}
+
 /* A descriptor must vouch for the identity. Return: true if one does now. */
 static bool keep_identity(struct tree *t, struct inode *inode, int fd, int dirfd, const char *name)
 {
@@ -105,11 +165,8 @@ static int make_vouched(struct tree *t, struct inode *parent, const char *name, 
     struct shard *s = inode_shard(t, fresh);
     pthread_mutex_lock(&s->lock);
     struct inode *inode = hashed ? find_or_hash(t, s, hash, id, fresh) : fresh;
-    struct inode *old_parent = inode_set_name(t, inode, parent, name);
     count_lookup(inode);
-    pthread_mutex_unlock(&s->lock);
-    if (old_parent)
-        inode_put(t, old_parent);
+    place_and_unlock(t, s, inode, inode != fresh, parent, name);
     if (inode != fresh)
         inode_put(t, fresh);
     *out = inode;
@@ -128,9 +185,9 @@ static int adopt(struct tree *t, struct inode *parent, const char *name, int fd,
         t->p.handles == HANDLES_MANDATORY || mount_at(t->mounts, id.mount)->stamp == STAMP_NONE;
     uint64_t hash = identity_hash(&id);
     struct shard *s = hash_shard(t, hash);
-    struct inode *old_parent = NULL;
     pthread_mutex_lock(&s->lock);
     struct inode *inode = table_find(t, s, hash, &id);
+    bool known = inode;
     if (!inode && !vouched) {
         inode = table_new(t, &id, stx->stx_mode);
         if (inode)
@@ -138,11 +195,10 @@ static int adopt(struct tree *t, struct inode *parent, const char *name, int fd,
     }
     if (inode) {
         count_lookup(inode);
-        old_parent = inode_set_name(t, inode, parent, name);
+        place_and_unlock(t, s, inode, known, parent, name);
+    } else {
+        pthread_mutex_unlock(&s->lock);
     }
-    pthread_mutex_unlock(&s->lock);
-    if (old_parent)
-        inode_put(t, old_parent);
     *out = inode;
     if (inode)
         return 0;
@@ -279,14 +335,11 @@ void tree_renamed(struct tree *t, struct inode *parent, const char *name)
         return;
     uint64_t hash = identity_hash(&id);
     struct shard *s = hash_shard(t, hash);
-    struct inode *old_parent = NULL;
     pthread_mutex_lock(&s->lock);
     struct inode *inode = table_find(t, s, hash, &id);
     if (inode)
-        old_parent = inode_set_name(t, inode, parent, name);
-    pthread_mutex_unlock(&s->lock);
-    if (old_parent)
-        inode_put(t, old_parent);
-    if (inode)
-        inode_put(t, inode);
+        place_and_unlock(t, s, inode, true, parent, name);
+    else
+        pthread_mutex_unlock(&s->lock);
+    inode_put(t, inode);
 }

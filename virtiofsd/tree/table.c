@@ -333,6 +333,19 @@ struct inode *inode_set_name(struct tree *t, struct inode *inode, struct inode *
     return old;
 }
 
+struct inode *inode_unname(struct tree *t, struct inode *inode)
+{
+    struct shard *s = inode_shard(t, inode);
+
+    pthread_mutex_lock(&s->lock);
+    struct inode *old = inode->parent ? slot_inode(t, inode->parent) : NULL;
+    inode->parent = 0;
+    free(inode->name);
+    inode->name = NULL;
+    pthread_mutex_unlock(&s->lock);
+    return old;
+}
+
 int tree_forget(struct tree *t, uint64_t id, uint64_t n)
 {
     struct inode *inode = inode_get(t, id);
@@ -365,6 +378,7 @@ int table_init(struct tree *t)
     if (!t->chunk)
         return -ENOMEM;
     pthread_mutex_init(&t->alloc_lock, NULL);
+    pthread_mutex_init(&t->move_lock, NULL);
     for (uint32_t i = 0; i < SHARDS; i++) {
         struct shard *s = &t->shard[i];
         pthread_mutex_init(&s->lock, NULL);
@@ -387,6 +401,7 @@ void table_free(struct tree *t)
             free(t->chunk[c]);
     free(t->chunk);
     pthread_mutex_destroy(&t->alloc_lock);
+    pthread_mutex_destroy(&t->move_lock);
 }
 
 /*

@@ -19,7 +19,7 @@
  *
  * Locks: inode slots are type-stable, so inode_get() is lock-free. Everything else about an inode is
  * under the lock of its identity's shard. No lock is held across a system call except by the
- * descriptor cache when it evicts. Order: shard, then cache.
+ * descriptor cache when it evicts. Order: move (parents of directories), shard, then cache.
  */
 #ifndef VIOFS_TREE_H
 #define VIOFS_TREE_H
@@ -72,7 +72,7 @@ bool inode_on_controls(struct tree *tree, const struct inode *inode);
 bool inode_on_other_mount(const struct inode *inode, const struct inode *parent);
 /** inode_linked() - the inode has a name again (LINK of a temporary file), or never had one */
 void inode_linked(struct inode *inode, bool linked);
-/** inode_parent() - last known parent (the root's is itself). Return: a reference. */
+/** inode_parent() - last known parent, itself if there is none (the root). Return: a reference. */
 struct inode *inode_parent(struct tree *tree, struct inode *inode);
 
 /**

@@ -89,6 +89,7 @@ struct tree {
     struct mounts *mounts;
     _Atomic(struct inode *) *chunk; /* MAX_CHUNKS pointers */
     pthread_mutex_t alloc_lock;     /* free list and high-water mark */
+    pthread_mutex_t move_lock;      /* a known directory gets another parent; before shard locks */
     uint32_t free_head, n_slots;
     _Atomic uint64_t n_inodes;
     struct shard shard[SHARDS];
@@ -114,6 +115,8 @@ void table_hash(struct tree *t, struct shard *s, uint64_t hash, struct inode *in
 /** inode_set_name() - new parent and name, shard lock held. Return: old parent, to be put unlocked. */
 struct inode *inode_set_name(struct tree *t, struct inode *inode, struct inode *parent,
                              const char *name);
+/** inode_unname() - forget parent and name. Return: the old parent, to be put. */
+struct inode *inode_unname(struct tree *t, struct inode *inode);
 
 /* ---- fdcache.c ---------------------------------------------------------------------------- */
 
