@@ -81,11 +81,33 @@ static void test_directories_that_the_host_turned_around_can_be_forgotten(void *
     rig_close(&r);
 }
 
+static void test_a_hard_link_outlives_the_name_that_was_looked_up_last(void **state)
+{
+    struct rig r;
+    struct statx stx;
+    (void)state;
+
+    rig_open(&r, 64, HANDLES_NEVER);
+    host_file(&r, "a", "x");
+    assert_int_equal(linkat(r.root_fd, "a", r.root_fd, "b", 0), 0);
+    struct inode *a = look(&r, r.root, "a"), *b = look(&r, r.root, "b");
+    assert_ptr_equal(a, b);
+    struct inode *victim = tree_victim(r.tree, r.root, "b");
+    host_unlink(&r, "b");
+    tree_victim_done(r.tree, victim, true);
+    assert_int_equal(inode_stat(r.tree, a, &stx), 0);
+    assert_int_equal(stx.stx_nlink, 1);
+    inode_put(r.tree, a);
+    inode_put(r.tree, b);
+    rig_close(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_name_exchanged_during_its_lookup_opens_nothing_else),
         cmocka_unit_test(test_mandatory_handles_open_what_the_host_renamed),
+        cmocka_unit_test(test_a_hard_link_outlives_the_name_that_was_looked_up_last),
         cmocka_unit_test(test_directories_that_the_host_turned_around_can_be_forgotten),
     };
 

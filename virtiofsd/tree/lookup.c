@@ -296,7 +296,11 @@ struct inode *tree_victim(struct tree *t, struct inode *parent, const char *name
     if (!inode)
         return NULL;
     if (!S_ISDIR(stx.stx_mode) && stx.stx_nlink > 1) {
-        inode_put(t, inode); /* it lives on under another name */
+        /* It lives on under another name, but this may be the only one that we remember. */
+        save_handle(t, inode, fd);
+        fdcache_install(t, inode, steal_fd(&fd), FD_NORMAL, &held);
+        inode_fd_put(t, &held);
+        inode_put(t, inode);
         return NULL;
     }
     if (!fdcache_keep(t, inode, true)) {
