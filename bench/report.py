@@ -159,7 +159,8 @@ def document(o, found, units, modes, guest, guest_peers, plots):
     cache = "" if o.cache == "auto" else f", cache mode {o.cache}"
     out = ["# Performance", "",
            "Written by `make bench`; do not edit. "
-           f"Measured on {datetime.date.today():%d %B %Y}: {machine()}.", "",
+           f"Measured on {datetime.date.today():%d %B %Y}: {machine()}; load average before the run {o.load:.1f}.",
+           "",
            "## How", "",
            METHOD.format(queue_size=o.queue_size, slice=o.slice, rounds=o.rounds, cache=cache), ""]
     for mode in results.MODES:
