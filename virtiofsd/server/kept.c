@@ -12,7 +12,8 @@
  *   A job that is running when an INTERRUPT comes is sent SIGUSR1, whose handler does nothing: a
  *   blocking system call then returns EINTR.
  *
- *   The number of kept requests is bounded: a ring's size bounds honest guests, KEPT_MAX the others.
+ *   Kept requests are bounded in number and bytes: a ring's size bounds honest guests, KEPT_MAX and
+ *   KEPT_BYTES_MAX the others, who offer one head again and again or add 130 KiB of nothing to an FSYNC.
  *
  * Locks: kept_lock guards the list and each entry's running state. Order: kept_lock, then the pool's.
  * syscalls: tgkill
@@ -24,7 +25,8 @@
 
 #include "server/dispatch.h"
 
-#define KEPT_MAX 65536u
+#define KEPT_MAX       65536u
+#define KEPT_BYTES_MAX (256u << 20) /* 1024 writes of 1 MiB in pages on each of 60 queues */
 
 /* Point a copied field into the copied bytes. */
 static const void *moved(const struct srv_kept *k, const struct srv_req *rq, const void *p)
@@ -60,10 +62,12 @@ struct srv_kept *rq_keep(struct srv_req *rq)
     if (bytes > sizeof(rq->t->in))
         bytes = sizeof(rq->t->in);
     size_t seg_bytes = n_seg * sizeof(struct ring_seg);
-    struct srv_kept *k = malloc(sizeof(*k) + seg_bytes + bytes);
+    size_t size = sizeof(struct srv_kept) + seg_bytes + bytes;
+    struct srv_kept *k = malloc(size);
     if (!k)
         return NULL;
     memset(k, 0, sizeof(*k));
+    k->size = size;
     k->bytes = (uint8_t *)k + sizeof(*k) + seg_bytes;
     memcpy(k->bytes, rq->t->in, bytes);
     memcpy(k->seg, rq->data_seg, rq->n_data_seg * sizeof(struct ring_seg));
@@ -77,9 +81,10 @@ struct srv_kept *rq_keep(struct srv_req *rq)
     k->rq.inode = rq->inode ? inode_ref(rq->inode) : NULL;
 
     pthread_mutex_lock(&srv->kept_lock);
-    bool full = srv->n_kept >= KEPT_MAX;
+    bool full = srv->n_kept >= KEPT_MAX || size > KEPT_BYTES_MAX - srv->kept_bytes;
     if (!full) {
         srv->n_kept++;
+        srv->kept_bytes += size;
         k->next = srv->kept;
         if (k->next)
             k->next->prev = k;
@@ -101,6 +106,7 @@ void rq_done(struct srv_kept *k, int64_t used)
 
     pthread_mutex_lock(&srv->kept_lock);
     srv->n_kept--;
+    srv->kept_bytes -= k->size;
     if (k->prev)
         k->prev->next = k->next;
     else

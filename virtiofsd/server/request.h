@@ -64,7 +64,8 @@ struct server {
     pthread_mutex_t kept_lock; /* guards the list of kept requests */
     struct srv_kept *kept;
     uint32_t n_kept;
-    bool local; /* the shared directory is on a local file system */
+    size_t kept_bytes;
+    bool local;                       /* the shared directory is on a local file system */
     srv_handler *handler[FUSE_N_OPS]; /* by fuse_op.index; NULL: ENOSYS */
     bool needs_inode[FUSE_N_OPS];
     bool any_time[FUSE_N_OPS]; /* legal without a session */
@@ -129,6 +130,7 @@ struct srv_kept {
     bool (*cancel)(struct srv_kept *kept);
     pthread_t runner; /* thread that runs it, when running */
     uint64_t round;   /* kept_cancel() has asked it in this round */
+    size_t size;      /* bytes of all of it */
     bool running;
     bool hurry;     /* it was asked to end, perhaps before cancel was set */
     uint8_t *bytes; /* private copy that call points into */
