@@ -68,7 +68,8 @@ struct conf {
     const char *xattrmap; /* NULL, or the text of the rules */
     enum conf_when posix_acl;
     enum conf_when security_label;
-    enum conf_when killpriv_v2; /* AUTO: when the guest offers it and the host file system is local */
+    enum conf_when
+        killpriv_v2; /* AUTO: when the guest offers it and the host file system is local */
     enum conf_handles inode_file_handles;
 
     enum conf_sandbox sandbox;

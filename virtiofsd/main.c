@@ -211,8 +211,7 @@ static int start(struct daemon *d)
     int64_t nofile = sandbox_limits(c);
     if (nofile < 0)
         return (int)nofile;
-    if ((err = sandbox_enter(c, &d->sandbox)) < 0 ||
-        (err = sandbox_lock(c, &d->sandbox)) < 0 ||
+    if ((err = sandbox_enter(c, &d->sandbox)) < 0 || (err = sandbox_lock(c, &d->sandbox)) < 0 ||
         (err = server_new(&d->server, c, &d->sandbox, d->stats, nofile)) < 0)
         return err;
 

@@ -132,11 +132,11 @@ typedef void *ring_translate_fn(void *ctx, uint64_t addr, uint64_t *len);
 
 /* One chain, taken from the ring. Segments point into guest memory, which may change at any time. */
 struct ring_chain {
-    uint16_t head;     /* to be given to ring_dev_push() */
-    uint16_t n_out;    /* segments that the device reads, seg[0 .. n_out) */
-    uint16_t n_in;     /* segments that the device writes, seg[n_out .. n_out + n_in) */
-    uint64_t out_len;  /* bytes in the first group */
-    uint64_t in_len;   /* bytes in the second */
+    uint16_t head;    /* to be given to ring_dev_push() */
+    uint16_t n_out;   /* segments that the device reads, seg[0 .. n_out) */
+    uint16_t n_in;    /* segments that the device writes, seg[n_out .. n_out + n_in) */
+    uint64_t out_len; /* bytes in the first group */
+    uint64_t in_len;  /* bytes in the second */
     struct ring_seg seg[RING_MAX_SEGS];
 };
 
@@ -146,7 +146,8 @@ struct ring_dev {
     bool indirect;
     /* avail side */
     uint16_t last_avail; /* next entry of the available ring to take */
-    uint16_t seen_avail; /* avail->idx as last read: saves its cache line on all but the first of a batch */
+    uint16_t
+        seen_avail; /* avail->idx as last read: saves its cache line on all but the first of a batch */
     /* used side */
     uint16_t next_used; /* next entry of the used ring to fill */
     uint16_t published; /* value of used->idx that the driver sees */
@@ -204,10 +205,10 @@ bool ring_dev_want_kick(struct ring_dev *r);
 
 /* Per-chain driver state: one per ring entry, the caller's array of ring size. */
 struct ring_slot {
-    void *token;       /* the caller's, returned by ring_drv_get(); not NULL while in flight */
-    uint32_t in_len;   /* bytes offered to the device, bounds the used length */
-    uint16_t n_desc;   /* descriptors in the main table */
-    uint16_t next;     /* the driver's private copy of the free list and of the chain links */
+    void *token;     /* the caller's, returned by ring_drv_get(); not NULL while in flight */
+    uint32_t in_len; /* bytes offered to the device, bounds the used length */
+    uint16_t n_desc; /* descriptors in the main table */
+    uint16_t next;   /* the driver's private copy of the free list and of the chain links */
 };
 
 /* One run of memory as the device sees it. */

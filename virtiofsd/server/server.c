@@ -127,8 +127,9 @@ static void set_timeouts(struct server *srv)
             break;
         }
     }
-    srv->entry_valid_s = srv->attr_valid_s = (uint64_t)t;
-    srv->entry_valid_ns = srv->attr_valid_ns = (uint32_t)((t - (double)(uint64_t)t) * 1000000000.0);
+    uint64_t ns = (uint64_t)(t * 1e9);
+    srv->entry_valid_s = srv->attr_valid_s = ns / 1000000000u;
+    srv->entry_valid_ns = srv->attr_valid_ns = (uint32_t)(ns % 1000000000u);
 }
 
 static uint64_t kept_count(void *ctx)
