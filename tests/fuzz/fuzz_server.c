@@ -46,9 +46,10 @@ const char *__asan_default_options(void);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum {
-    SERVERS = 4,
+    SERVERS = 6,
+    POOL = 2,       /* threads, where there is one */
     IN_FLIGHT = 32, /* requests that may be kept at a time */
-    CACHED_FDS = 6, /* of the server that lives with few */
+    CACHED_FDS = 3, /* of a server that lives with few, besides the root's */
     PATIENCE_S = 5, /* for kept requests to end */
 };
 
@@ -77,6 +78,10 @@ static struct {
     struct guest guest; /* this input's, and the server it talks to */
     struct server *srv_now;
     struct srv_thread *thread_now;
+    bool host_acted; /* in the share */
+    bool busy;       /* the pool has nothing but run.job; with run.lock */
+    unsigned n_busy; /* run.lock */
+    struct pool_job job[POOL];
     uint8_t head[SCRIPT_HEAD];
     uint64_t chance;
     struct request request[IN_FLIGHT];
@@ -315,20 +320,83 @@ static void do_request(const struct step *s)
     send_request(&w, s->shape, room);
 }
 
+/* A job of somebody else, for each thread of the pool. */
+static void stay_busy(struct pool_job *job, void *thread)
+{
+    (void)job, (void)thread;
+    pthread_mutex_lock(&run.lock);
+    while (run.busy)
+        pthread_cond_wait(&run.done, &run.lock);
+    run.n_busy--;
+    pthread_cond_broadcast(&run.done);
+    pthread_mutex_unlock(&run.lock);
+}
+
+static void pool_busy(void)
+{
+    if (!run.srv_now->pool)
+        return;
+    run.busy = true;
+    run.n_busy = POOL;
+    for (unsigned i = 0; i < POOL; i++) {
+        run.job[i].run = stay_busy;
+        pool_submit(run.srv_now->pool, &run.job[i]);
+    }
+}
+
+static void pool_idle(void)
+{
+    pthread_mutex_lock(&run.lock);
+    run.busy = false;
+    pthread_cond_broadcast(&run.done);
+    while (run.n_busy > 0)
+        pthread_cond_wait(&run.done, &run.lock);
+    pthread_mutex_unlock(&run.lock);
+}
+
+static void open_all(void)
+{
+    struct fuse_open_in in = {0};
+    unsigned before;
+
+    do {
+        before = run.guest.n_files;
+        say(FUSE_OPENDIR, FUSE_ROOT_ID, &in, sizeof(in));
+    } while (run.guest.n_files > before);
+}
+
+static void host_resets(void)
+{
+    server_ops.cancel_later(run.srv_now, &run.vq[0]);
+    server_ops.cancel_later(run.srv_now, &run.vq[1]);
+    await_kept();
+    server_ops.session_reset(run.srv_now);
+    guest_session_gone(&run.guest);
+}
+
 static void do_host(const struct step *s)
 {
     enum host_op op = (s->op - STEP_HOST) % HOST_OPS;
 
-    if (op == HOST_HURRY) {
+    switch (op) {
+    case HOST_HURRY:
         server_ops.cancel_later(run.srv_now, &run.vq[s->node & 1]);
-    } else if (op == HOST_RESET) {
-        server_ops.cancel_later(run.srv_now, &run.vq[0]);
-        server_ops.cancel_later(run.srv_now, &run.vq[1]);
-        await_kept();
-        server_ops.session_reset(run.srv_now);
-        guest_session_gone(&run.guest);
-    } else {
+        break;
+    case HOST_RESET:
+        host_resets();
+        break;
+    case HOST_BUSY:
+        if (run.busy)
+            pool_idle();
+        else
+            pool_busy();
+        break;
+    case HOST_OPENS:
+        open_all();
+        break;
+    default:
         share_host_step(op, s->node, s->fh);
+        run.host_acted = true;
     }
     if (run.trace)
         fprintf(stderr, "host: %d %u %u\n", op, s->node, s->fh);
@@ -422,8 +490,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const size_t fds = count_fds() - lasting_fds();
     memset(&run.guest, 0, sizeof(run.guest));
     memcpy(run.head, data, SCRIPT_HEAD);
-    run.srv_now = run.srv[data[0] & HEAD_SERVER];
-    run.thread_now = run.thread[data[0] & HEAD_SERVER];
+    unsigned which = (data[0] & HEAD_SERVER) % SERVERS;
+    run.srv_now = run.srv[which];
+    run.thread_now = run.thread[which];
+    run.host_acted = false;
     run.chance = 0x9e3779b97f4a7c15u * (data[3] + 1u);
     share_enter();
     if (!(data[0] & HEAD_NO_INIT))
@@ -439,7 +509,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         leave_politely();
     say(FUSE_DESTROY, 0, "", 0);
     await_kept();
+    pool_idle();
     share_must_be_alone();
+    if (run.srv_now->conf->readonly && !run.host_acted)
+        share_must_be_unchanged();
     share_renew();
     nothing_is_left();
     run.thread_now->cwd_is_fds = false;
@@ -452,19 +525,35 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 /* Options beside the sandbox and what is shared. Byte 0 of a script chooses a row. */
 static const char *const options[SERVERS][10] = {
-    {"--thread-pool-size=0", "--xattr", "--posix-acl=auto", "--security-label=auto", "--flock",
-     "--posix-lock", "--allow-direct-io"},
+    {"--xattr", "--posix-acl=auto", "--security-label=auto", "--flock", "--posix-lock",
+     "--allow-direct-io"},
     {"--thread-pool-size=2", "--xattr", "--flock", "--posix-lock", "--cache=never",
      "--preserve-noatime"},
-    {"--thread-pool-size=0", "--xattrmap=:map::user.host.:", "--cache=always", "--writeback",
-     "--inode-file-handles=never", "--translate-uid=squash-host:0:1000:5", "--killpriv-v2=always"},
-    {"--thread-pool-size=0", "--readonly", "--xattr", "--cache=metadata"},
+    {"--xattrmap=:map::user.host.:", "--cache=always", "--writeback", "--inode-file-handles=never",
+     "--translate-uid=squash-host:0:1000:5", "--killpriv-v2=always"},
+    {"--readonly", "--xattr", "--cache=metadata"},
+    {"--xattr", "--flock"},
+    {"--no-readdirplus", "--posix-lock"},
+};
+
+/* What the share's own file system is not like. */
+static const struct server_kind {
+    bool few_fds; /* as if others were held */
+    bool remote;
+    enum mount_stamp stamp;
+} kinds[SERVERS] = {
+    {.stamp = STAMP_BTIME},
+    {.stamp = STAMP_BTIME, .remote = true},
+    {.stamp = STAMP_BTIME, .few_fds = true},
+    {.stamp = STAMP_BTIME},
+    {.stamp = STAMP_HANDLE, .few_fds = true},
+    {.stamp = STAMP_NONE},
 };
 
 static void parse(struct conf *conf, const char *share, unsigned which)
 {
     char *argv[20] = {"fuzz_server",    "--shared-dir",   (char *)(uintptr_t)share, "--fd=0",
-                      "--sandbox=none", "--seccomp=none", "--log-level=off"};
+                      "--sandbox=none", "--seccomp=none", "--thread-pool-size=0"};
     int argc = 7;
 
     for (const char *const *o = options[which]; *o; o++)
@@ -472,7 +561,7 @@ static void parse(struct conf *conf, const char *share, unsigned which)
     MUST(conf_parse(conf, argc, argv) == CONF_RUN);
 }
 
-/* Leave only a few slots in the cache, as if all others were held. */
+/* Leave only a few slots in the cache. */
 static void cut_cache(struct fd_cache *c)
 {
     uint32_t slot = c->free_head;
@@ -480,6 +569,17 @@ static void cut_cache(struct fd_cache *c)
     for (int i = 1; i < CACHED_FDS; i++)
         slot = c->entry[slot].next_free;
     c->entry[slot].next_free = 0;
+}
+
+static void change_kind(struct server *srv, const struct server_kind *kind)
+{
+    struct mount *m = mount_at(srv->tree->mounts, 0);
+
+    m->stamp = kind->stamp;
+    if (kind->remote)
+        m->local = srv->local = false;
+    if (kind->few_fds)
+        cut_cache(&srv->tree->fds);
 }
 
 static void start_servers(const char *share)
@@ -494,12 +594,12 @@ static void start_servers(const char *share)
             MUST(sandbox_enter(&conf[0], &sb) == 0);
             MUST(sandbox_lock(&conf[0], &sb) == 0);
         }
-        MUST(server_new(&run.srv[i], &conf[i], &sb, NULL, 320) == 0);
+        MUST(server_new(&run.srv[i], &conf[i], &sb, NULL, 250) == 0);
         MUST(server_start(run.srv[i]) == 0);
         run.thread[i] = server_ops.thread_begin(run.srv[i]);
         MUST(run.thread[i]);
+        change_kind(run.srv[i], &kinds[i]);
     }
-    cut_cache(&run.srv[2]->tree->fds);
 }
 
 /* Half of the time would go into the call stacks of allocations otherwise. */

@@ -428,7 +428,7 @@ static void set_scene(struct draft_list *l, const struct fuse_op *op)
                op->opcode == VIOFS_READDIRPLUS || op->opcode == FUSE_RELEASEDIR ||
                op->opcode == FUSE_FSYNCDIR;
 
-    *l = (struct draft_list){.head = {(uint8_t)(op->index & HEAD_SERVER)}};
+    *l = (struct draft_list){.head = {(uint8_t)(op->index % 6)}};
     if (op->index & 1)
         l->head[0] |= HEAD_POLITE;
     if (dir)
@@ -439,6 +439,128 @@ static void set_scene(struct draft_list *l, const struct fuse_op *op)
         add_request(l, FUSE_SETLK, 0, 0);
         l->at[l->n - 1].bytes[8] = 9; /* another owner */
     }
+}
+
+/* ---- seeds of several steps: what chance takes long to put together --------------------------- */
+
+#define BY_HOST 0x80000000u
+enum { A, B, C, DIR, SUB }; /* of names and of paths; then, of paths: */
+enum { DIR_A = 5, DIR_SUB, DIR_B, SUB_DIR };
+
+static const struct scene {
+    const char *name;
+    uint8_t head;
+    struct scene_step {
+        uint32_t opcode;
+        uint8_t node, name, second; /* host: from, to */
+        uint8_t off;                /* with a value: of an argument that matters */
+        uint32_t value;
+    } step[8];
+} scenes[] = {
+    {"scene-parents-in-a-ring",
+     0,
+     {{FUSE_LOOKUP, 0, DIR, 0, 0, 0},
+      {FUSE_MKDIR, 1, SUB, 0, 0, 0},
+      {FUSE_OPENDIR, 2, 0, 0, 0, 0},
+      {BY_HOST | HOST_RENAME, DIR_SUB, SUB, 0, 0, 0},
+      {BY_HOST | HOST_RENAME, DIR, SUB_DIR, 0, 0, 0},
+      {FUSE_LOOKUP, 2, DIR, 0, 0, 0}}},
+    {"scene-link-of-a-temporary-file",
+     HEAD_POLITE,
+     {{FUSE_TMPFILE, 0, 0, 0, 0, O_RDWR},
+      {FUSE_LINK, 0, B, 1, 0, 0},
+      {FUSE_UNLINK, 0, B, 0, 0, 0},
+      {FUSE_GETATTR, 1, 0, 0, 0, 0}}},
+    {"scene-rename-over-what-is-open",
+     HEAD_POLITE | 2,
+     {{FUSE_CREATE, 0, B, 0, 0, O_RDWR},
+      {FUSE_LOOKUP, 0, A, 0, 0, 0},
+      {FUSE_RENAME, 0, A, 0, 0, 0},
+      {FUSE_WRITE, NODE_OF_HANDLE, 0, 0, 0, 0},
+      {FUSE_GETATTR, 1, 0, 0, 0, 0}}},
+    {"scene-replaced-by-a-symlink",
+     0,
+     {{FUSE_LOOKUP, 0, DIR, 0, 0, 0},
+      {BY_HOST | HOST_SYMLINK, DIR, 0, 0, 0, 0},
+      {FUSE_CREATE, 1, A, 0, 0, O_RDWR},
+      {FUSE_OPENDIR, 1, 0, 0, 0, 0},
+      {FUSE_LOOKUP, 0, DIR, 0, 0, 0}}},
+    {"scene-interrupt-of-a-lock",
+     0,
+     {{FUSE_CREATE, 0, A, 0, 0, O_RDWR},
+      {FUSE_SETLK, NODE_OF_HANDLE, 0, 0, 8, 9},
+      {FUSE_SETLKW, NODE_OF_HANDLE, 0, 0, 8, 1},
+      {FUSE_INTERRUPT, 0, 0, 0, 0, 0}}},
+    {"scene-unlock-lets-another-in",
+     0,
+     {{FUSE_CREATE, 0, A, 0, 0, O_RDWR},
+      {FUSE_SETLK, NODE_OF_HANDLE, 0, 0, 8, 9},
+      {FUSE_SETLKW, NODE_OF_HANDLE, 0, 0, 8, 1},
+      {FUSE_FLUSH, NODE_OF_HANDLE, 0, 0, 16, 9}}},
+    {"scene-flock-until-the-end",
+     HEAD_POLITE | 1,
+     {{FUSE_CREATE, 0, A, 0, 0, O_RDWR},
+      {BY_HOST | HOST_LOCK, A, 0, 0, 0, 0},
+      {FUSE_SETLKW, NODE_OF_HANDLE, 0, 0, 40, FUSE_LK_FLOCK}}},
+    {"scene-pool-is-busy",
+     1,
+     {{FUSE_CREATE, 0, A, 0, 0, O_RDWR},
+      {BY_HOST | HOST_BUSY, 0, 0, 0, 0, 0},
+      {FUSE_FSYNC, NODE_OF_HANDLE, 0, 0, 0, 0},
+      {FUSE_FALLOCATE, NODE_OF_HANDLE, 0, 0, 24, 0},
+      {FUSE_INTERRUPT, 0, 0, 0, 0, 0},
+      {FUSE_FLUSH, NODE_OF_HANDLE, 0, 0, 0, 0},
+      {BY_HOST | HOST_HURRY, 1, 0, 0, 0, 0}}},
+    {"scene-no-handle-is-left",
+     HEAD_POLITE | 4,
+     {{BY_HOST | HOST_OPENS, 0, 0, 0, 0, 0},
+      {FUSE_CREATE, 0, A, 0, 0, O_RDWR},
+      {FUSE_CREATE, 0, B, 0, 0, O_RDWR},
+      {FUSE_CREATE, 0, C, 0, 0, O_RDWR},
+      {FUSE_TMPFILE, 0, 0, 0, 0, O_RDWR},
+      {FUSE_OPENDIR, 0, 0, 0, 0, 0}}},
+    {"scene-far-down-without-descriptors",
+     HEAD_POLITE | 4,
+     {{FUSE_LOOKUP, 0, DIR, 0, 0, 0},
+      {FUSE_MKDIR, 1, C, 0, 0, 0},
+      {FUSE_MKDIR, 2, B, 0, 0, 0},
+      {FUSE_MKDIR, 3, B, 0, 0, 0},
+      {FUSE_MKDIR, 4, B, 0, 0, 0},
+      {FUSE_MKDIR, 0, SUB, 0, 0, 0},
+      {FUSE_SETATTR, 6, 0, 0, 0, FATTR_MODE},
+      {FUSE_OPENDIR, 5, 0, 0, 0, 0}}},
+};
+
+static void add_scene_step(struct draft_list *l, const struct scene_step *s)
+{
+    struct draft *d = &l->at[l->n];
+
+    if (s->opcode & BY_HOST) {
+        memset(d, 0, sizeof(*d));
+        d->head[D_OP] = (uint8_t)(STEP_HOST + (s->opcode & ~BY_HOST));
+        d->head[D_NODE] = s->node;
+        d->head[D_FH] = s->name;
+        l->n++;
+        return;
+    }
+    add_request(l, s->opcode, s->node, s->name);
+    d->bytes[fuse_op_find(s->opcode)->arg_len] = s->second;
+    if (s->value)
+        memcpy(d->bytes + s->off, &s->value, sizeof(s->value));
+}
+
+static int write_scenes(const char *dir)
+{
+    static struct draft_list l;
+    int err = 0;
+
+    for (size_t i = 0; !err && i < sizeof(scenes) / sizeof(scenes[0]); i++) {
+        l = (struct draft_list){.head = {scenes[i].head}};
+        for (const struct scene_step *s = scenes[i].step; s < scenes[i].step + 8 && s->opcode; s++)
+            add_scene_step(&l, s);
+        err = write_seed(dir, scenes[i].name, &l);
+    }
+    return err;
 }
 
 int script_write_seeds(const char *dir)
@@ -453,5 +575,5 @@ int script_write_seeds(const char *dir)
                     2);
         err = write_seed(dir, op->name, &l);
     }
-    return err;
+    return err ? err : write_scenes(dir);
 }

@@ -16,7 +16,7 @@
 
 /* Byte 0: which server and how it is used. */
 enum {
-    HEAD_SERVER = 0x03,
+    HEAD_SERVER = 0x07,  /* modulo their number */
     HEAD_NO_INIT = 0x08, /* the script does that itself, or not at all */
     HEAD_POLITE = 0x10,  /* close and forget everything before DESTROY */
 };

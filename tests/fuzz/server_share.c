@@ -69,7 +69,7 @@ static struct {
     struct rlimit limit;
     int lock_fd; /* HOST_LOCK, or -1 */
     int watched_fd[WATCHED];
-    struct stat watched[WATCHED], piece[PIECES];
+    struct stat watched[WATCHED], piece[PIECES], root;
     bool good[PIECES]; /* at the index of a top */
 } share;
 
@@ -152,6 +152,7 @@ void share_enter(void)
     umask(0);
     limit.rlim_cur = FILE_LIMIT;
     MUST(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+    MUST(fstat(share.fd, &share.root) == 0);
 }
 
 void share_leave(void)
@@ -302,6 +303,16 @@ static void look_at_pieces(void)
         if (fstatat(share.fd, furniture[i].path, &is, AT_SYMLINK_NOFOLLOW) < 0 ||
             !is_unchanged(&share.piece[i], &is))
             share.good[furniture[i].top] = false;
+}
+
+void share_must_be_unchanged(void)
+{
+    struct stat is;
+
+    look_at_pieces();
+    for (size_t i = 0; i < PIECES; i++)
+        MUST(share.good[furniture[i].top]);
+    MUST(fstat(share.fd, &is) == 0 && is_unchanged(&share.root, &is));
 }
 
 /* Is it to stay, with everything below it? */

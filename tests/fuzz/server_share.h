@@ -19,6 +19,8 @@ enum host_op {
     HOST_LOCK,  /* flock() and a record lock by another program; again: unlock */
     HOST_HURRY, /* the queue is stopped: server_ops.cancel_later() */
     HOST_RESET, /* the front end is gone: server_ops.session_reset() */
+    HOST_BUSY,  /* all threads of the pool have something else to do; again: they have not */
+    HOST_OPENS, /* not the host, but a guest that opens as much as it may */
     HOST_OPS
 };
 
@@ -33,6 +35,8 @@ void share_host_step(enum host_op op, uint8_t from, uint8_t to);
 
 /** share_must_be_alone() - abort if anything beside the share was changed or read */
 void share_must_be_alone(void);
+/** share_must_be_unchanged() - abort if anything in the share was changed since share_enter() */
+void share_must_be_unchanged(void);
 /** share_is_outside() - is this the number of a file that a guest must not see? */
 bool share_is_outside(uint64_t ino);
 /** share_renew() - as it was after share_open() */
