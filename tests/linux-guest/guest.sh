@@ -15,16 +15,18 @@ share_mount() {
 }
 
 # on_host COMMAND - have the host run a shell command; prints what it printed, returns its status
+mkfifo /run/never
+exec {never}<>/run/never
 on_host() {
-    # A file counts, because callers often are subshells.
-    local asked
-    asked=$(($(cat "$GUEST_WORK/asked" 2>/dev/null) + 1))
+    # A file counts, because callers often are subshells. No program is started: they cost time here.
+    local asked=1 status
+    [ -e "$GUEST_WORK/asked" ] && asked=$(($(<"$GUEST_WORK/asked") + 1))
     echo "$asked" >"$GUEST_WORK/asked"
-    printf '%s\n' "$*" >"$GUEST_WORK/ask.tmp"
-    mv "$GUEST_WORK/ask.tmp" "$GUEST_WORK/ask.$asked"
-    until [ -e "$GUEST_WORK/answer.$asked" ]; do sleep 0.01; done
-    cat "$GUEST_WORK/said.$asked"
-    return "$(cat "$GUEST_WORK/answer.$asked")"
+    printf '%s\n# end of request\n' "$*" >"$GUEST_WORK/ask.$asked"
+    until [ -s "$GUEST_WORK/answer.$asked" ]; do read -r -t 0.01 -u "$never"; done
+    status=$(<"$GUEST_WORK/answer.$asked")
+    [ ! -s "$GUEST_WORK/said.$asked" ] || printf '%s\n' "$(<"$GUEST_WORK/said.$asked")"
+    return "$status"
 }
 
 # same TEXT SEEN WANTED - passed when both are equal
@@ -35,4 +37,9 @@ same() {
         not_ok "$1"
         printf 'saw:    %s\nwanted: %s\n' "$2" "$3"
     fi
+}
+
+# listing DIRECTORY - every name with what stat says, sorted (host.sh has the same)
+listing() {
+    (cd "$1" && find . -printf '%P %y %s %n %m %l\n' | sort)
 }

@@ -43,13 +43,19 @@ children_of() {
     cat /proc/"$1"/task/*/children 2>/dev/null
 }
 
+# nap - twenty milliseconds, without starting a program
+exec {never}<> <(:)
+nap() {
+    read -r -t 0.02 -u "$never" || true
+}
+
 # wait_for SECONDS COMMAND... - repeat a command until it succeeds
 wait_for() {
-    local tries=$(($1 * 50))
+    local until=$((SECONDS + $1 + 1))
     shift
     until "$@"; do
-        [ $((tries--)) -gt 0 ] || return 1
-        sleep 0.02
+        [ "$SECONDS" -lt "$until" ] || return 1
+        nap
     done
 }
 
@@ -125,32 +131,54 @@ uml_start() {
         "PROGRAMS=$programs" ${VIOFS_SOAK:+VIOFS_SOAK=1} &
     guest_pid=$!
     guest_pids+=("$guest_pid")
+    uml_serve "$guest_pid" "$guest_work" &
 }
 
-# uml_wait SECONDS PID WORK - serve what the guest asks of the host until it has gone, at most so long
-uml_wait() {
-    local until=$((SECONDS + $1)) pid=$2 dir=$3 asked=1
-    until gone "$pid"; do
-        if [ -e "$dir/ask.$asked" ]; then
-            bash "$dir/ask.$asked" >"$dir/said.$asked" 2>&1 </dev/null
-            echo $? >"$dir/answer.tmp"
-            mv "$dir/answer.tmp" "$dir/answer.$asked"
+# uml_serve PID WORK - do what the guest asks of the host (guest.sh: on_host), as long as it lives
+uml_serve() {
+    local pid=$1 dir=$2 asked=1 request
+    while kill -0 "$pid" 2>/dev/null; do
+        request=
+        [ -e "$dir/ask.$asked" ] && request=$(<"$dir/ask.$asked")
+        if [[ $request == *"# end of request" ]]; then
+            bash -c "$request" >"$dir/said.$asked" 2>&1 </dev/null
+            echo $? >"$dir/answer.$asked"
             asked=$((asked + 1))
-            continue
+        else
+            nap
         fi
-        if [ "$SECONDS" -ge "$until" ]; then
+    done
+}
+
+# uml_wait SECONDS PID WORK - until the guest has gone, at most so long; one whose script has not started
+# after 30 seconds is given up
+uml_wait() {
+    local until=$((SECONDS + $1)) boot=$((SECONDS + 30)) pid=$2 dir=$3
+    until gone "$pid"; do
+        if [ "$SECONDS" -ge "$until" ] ||
+            { [ "$SECONDS" -ge "$boot" ] && ! grep -q '^run: starts' "$dir/console.log"; }; then
             kill_tree "$pid"
             break
         fi
-        sleep 0.02
+        nap
     done
     wait "$pid" 2>/dev/null
     cat "$dir/errors"
-    if ! grep -q '^run: exit status 0' "$dir/console.log"; then
+    if ! grep -q '^run: ends' "$dir/console.log"; then
         echo "the guest did not end by itself:"
-        tail -n 30 "$dir/console.log"
+        cat "$dir/console.log"
         not_ok "the guest's script runs to its end"
     fi
+}
+
+# posix_outcome FILE - what posix-rules saw, without the numbers of its checks
+posix_outcome() {
+    sed -n 's/^\(ok\|not ok\) [0-9]* - /\1 /p' "$1"
+}
+
+# listing DIRECTORY - every name with what stat says, sorted (guest.sh has the same)
+listing() {
+    (cd "$1" && find . -printf '%P %y %s %n %m %l\n' | sort)
 }
 
 # uml_run SECONDS SCRIPT NAME... [VAR=VALUE...] - boot a guest, wait for it, repeat its results
