@@ -28,7 +28,7 @@ static int collect(struct drv_queue *q, LIST_ENTRY *done)
     int rc = 0;
 
     KeAcquireSpinLockAtDpcLevel(&q->lock);
-    if (q->armed) {
+    if (q->armed && !q->distrusted) {
         uint32_t n = 0;
         uint32_t used_len;
         void *token;
@@ -48,7 +48,7 @@ static int collect(struct drv_queue *q, LIST_ENTRY *done)
         if (rc == 0)
             rc = ring_drv_want_interrupt(&q->ring);
         else if (rc < 0)
-            q->armed = false; /* nothing more of this ring is believed */
+            q->distrusted = true;
     }
     KeReleaseSpinLockFromDpcLevel(&q->lock);
     return rc;

@@ -80,6 +80,21 @@ static NTSTATUS arm_queues(struct drv_device *dev, uint32_t n_requests)
     return STATUS_SUCCESS;
 }
 
+/* Payload of the largest request. Without indirect tables every page takes an entry of the ring. */
+static void limit_transfer(struct drv_device *dev)
+{
+    uint32_t most = dev->dma_transfer;
+
+    if (!(dev->features >> RING_F_INDIRECT_DESC & 1))
+        for (uint32_t i = VIRTIO_FS_QUEUE_REQUEST; i < dev->n_queues; i++) {
+            /* two headers, and one page more than the length for a buffer that starts inside one */
+            uint32_t pages = dev->queue[i].size > 4 ? dev->queue[i].size - 3 : 1;
+
+            most = min(most, pages * PAGE_SIZE);
+        }
+    __atomic_store_n(&dev->max_transfer, most, __ATOMIC_RELAXED);
+}
+
 /* From reset to DRIVER_OK (virtio 1.2, 3.1.1). */
 static NTSTATUS bring_up(struct drv_device *dev)
 {
@@ -101,6 +116,7 @@ static NTSTATUS bring_up(struct drv_device *dev)
         drv_virtio_add_status(dev, VIRTIO_STATUS_FAILED);
         return status;
     }
+    limit_transfer(dev);
     drv_virtio_add_status(dev, VIRTIO_STATUS_DRIVER_OK);
     return STATUS_SUCCESS;
 }
@@ -179,8 +195,10 @@ void drv_device_disarm(struct drv_device *dev, NTSTATUS status, bool quiesce)
 NTSTATUS drv_device_start(struct drv_device *dev, CM_RESOURCE_LIST *raw,
                           CM_RESOURCE_LIST *translated)
 {
-    NTSTATUS status = drv_pci_map(dev, raw, translated);
+    NTSTATUS status = STATUS_DEVICE_NOT_READY;
 
+    if (!dev->memory_lost)
+        status = drv_pci_map(dev, raw, translated);
     if (!NT_SUCCESS(status))
         return status;
     dev->resources = true;

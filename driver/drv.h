@@ -177,6 +177,7 @@ struct drv_queue {
     bool hold;       /* requests may come in, and wait */
     bool pumping;    /* some thread is starting requests, and will see new slots */
     bool drain_wanted;
+    bool distrusted;        /* the used ring is broken: nothing is taken from it */
     NTSTATUS closed_status; /* for requests while not open */
     LIST_ENTRY waiting;     /* IRPs without a slot */
     LIST_ENTRY blocked;     /* slots without descriptors */
@@ -266,9 +267,10 @@ struct drv_device {
     struct drv_pci pci;
     uint64_t features;
     DMA_ADAPTER *dma;
-    ULONG list_len; /* bytes of one scatter/gather buffer */
-    uint32_t max_transfer;
-    ULONG irq_version; /* CONNECT_MESSAGE_BASED or CONNECT_LINE_BASED */
+    ULONG list_len;        /* bytes of one scatter/gather buffer */
+    uint32_t dma_transfer; /* bytes that it maps at once */
+    uint32_t max_transfer; /* bytes of payload, also by the size of the queues */
+    ULONG irq_version;     /* CONNECT_MESSAGE_BASED or CONNECT_LINE_BASED */
     void *irq_object;
     uint32_t irq_messages;
     bool irq_connected;

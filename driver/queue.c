@@ -43,6 +43,7 @@ NTSTATUS drv_queue_arm(struct drv_queue *q)
         return STATUS_DEVICE_CONFIGURATION_ERROR;
     KeAcquireSpinLock(&q->lock, &irql);
     q->armed = true;
+    q->distrusted = false;
     KeReleaseSpinLock(&q->lock, irql);
     return STATUS_SUCCESS;
 }
@@ -110,8 +111,11 @@ void drv_queue_hold(struct drv_queue *q, bool hold)
     KeAcquireSpinLock(&q->lock, &irql);
     q->hold = hold;
     KeReleaseSpinLock(&q->lock, irql);
-    if (!hold)
-        drv_pump(q);
+    if (hold)
+        return;
+    drv_pump(q);
+    drv_interrupts_send(q->dev);
+    drv_session_send_destroy(q->dev);
 }
 
 /**

@@ -188,8 +188,10 @@ static NTSTATUS reply_ours(struct drv_slot *slot, ULONG_PTR *information)
     uint32_t payload;
 
     /* not every daemon replies to DESTROY; that it was taken is all that counts */
-    if (slot->opcode == DRV_FUSE_DESTROY && slot->used_len == 0)
+    if (slot->opcode == DRV_FUSE_DESTROY && slot->used_len == 0) {
+        drv_session_replied(slot->queue->dev, slot->opcode, 0);
         return STATUS_SUCCESS;
+    }
     if (!reply_header(slot, &out))
         return bad_reply(slot);
     drv_session_replied(slot->queue->dev, slot->opcode, out.error);
@@ -220,8 +222,10 @@ static NTSTATUS reply_compat(struct drv_slot *slot, ULONG_PTR *information)
     struct drv_fuse_out out;
 
     *information = slot->used_len;
-    if (slot->opcode == DRV_FUSE_DESTROY && slot->used_len == 0)
+    if (slot->opcode == DRV_FUSE_DESTROY && slot->used_len == 0) {
+        drv_session_replied(slot->queue->dev, slot->opcode, 0);
         return STATUS_SUCCESS;
+    }
     if (slot->used_len < sizeof(out)) {
         *information = 0;
         return bad_reply(slot);

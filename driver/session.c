@@ -56,7 +56,7 @@ static NTSTATUS enter(struct drv_session *s, FILE_OBJECT *file, uint32_t opcode,
     if (!s->owner || (ours && !s->live))
         return STATUS_INVALID_DEVICE_STATE;
     if (opcode == DRV_FUSE_DESTROY)
-        s->live = s->init_sent = false;
+        s->live = false;
     return STATUS_SUCCESS;
 }
 
@@ -77,14 +77,16 @@ NTSTATUS drv_session_enter(struct drv_device *dev, FILE_OBJECT *file, uint32_t o
     return status;
 }
 
-/** drv_session_replied() - the host answered the owner; only INIT matters. IRQL: <= DISPATCH_LEVEL. */
+/** drv_session_replied() - the host answered the owner's INIT or DESTROY. IRQL: <= DISPATCH_LEVEL. */
 void drv_session_replied(struct drv_device *dev, uint32_t opcode, int32_t error)
 {
     KIRQL irql;
 
-    if (opcode != DRV_FUSE_INIT || error != 0)
+    if ((opcode != DRV_FUSE_INIT && opcode != DRV_FUSE_DESTROY) || error != 0)
         return;
     KeAcquireSpinLock(&dev->lock, &irql);
+    if (opcode == DRV_FUSE_DESTROY)
+        dev->session.init_sent = false;
     dev->session.live = dev->session.init_sent;
     KeReleaseSpinLock(&dev->lock, irql);
 }

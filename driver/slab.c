@@ -50,7 +50,7 @@ static void common_free(struct drv_device *dev, ULONG len, PHYSICAL_ADDRESS bus,
 /**
  * drv_dma_open() - get the DMA adapter and learn its limits
  *
- * Sets @dev->dma, list_len, max_transfer. IRQL: PASSIVE_LEVEL.
+ * Sets @dev->dma, list_len, dma_transfer. IRQL: PASSIVE_LEVEL.
  */
 NTSTATUS drv_dma_open(struct drv_device *dev)
 {
@@ -79,9 +79,9 @@ NTSTATUS drv_dma_open(struct drv_device *dev)
         drv_dma_close(dev);
         return status;
     }
-    dev->max_transfer = DRV_MAX_TRANSFER;
+    dev->dma_transfer = DRV_MAX_TRANSFER;
     if (registers <= DRV_MAX_TRANSFER / PAGE_SIZE)
-        dev->max_transfer = (registers - 1) * PAGE_SIZE;
+        dev->dma_transfer = (registers - 1) * PAGE_SIZE;
     return STATUS_SUCCESS;
 }
 
