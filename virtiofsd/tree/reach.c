@@ -236,8 +236,10 @@ static int climb_open(struct tree *t, struct inode *inode, enum fd_install how,
     struct climb c = {0};
     char name[NAME_MAX + 1];
     struct inode_fd dir = {-1, 0};
-    int r = climb_push(&c, inode_ref(inode));
+    int r = climb_push(&c, inode);
 
+    if (r == 0)
+        inode_ref(inode);
     while (r == 0) {
         struct inode *parent = inode_whereabouts(t, c.at[c.n - 1], name);
         if (!parent)
