@@ -9,7 +9,8 @@
  *   in line              it leaves the line and ends.
  *   blocked              its slot leaves the list and ends.
  *   with the device,
- *     slot owns buffers  the IRP ends at once; the slot stays with the device without it.
+ *     slot owns buffers  the IRP ends at once; the slot stays with the device without it. (A lock that is
+ *                        waited for is called off by FUSE_INTERRUPT: nobody would hold it.)
  *     caller's pages     the device is asked to hurry (FUSE_INTERRUPT, once) and the IRP waits for it:
  *                        the pages stay locked until the device gave them back or was reset.
  *   back already         the DPC found the cancel routine gone from the IRP and left the slot to us
@@ -25,12 +26,21 @@
  */
 #include "driver/drv.h"
 
-/* Let the slot's IRP wait for the device, and the device know. Lock held. */
-static void let_wait(struct drv_slot *slot)
+/*
+ * Decide about an IRP whose request the device has, and whose cancel routine is cleared. Lock held.
+ * Return: true if it ends now; false if it waits for the device.
+ */
+static bool let_go(struct drv_slot *slot)
 {
-    slot->cancel_ran = true;
-    slot->interrupt_due = true;
-    InterlockedIncrement(&slot->queue->dev->interrupts_due);
+    if (!slot->owned || slot->may_block) {
+        slot->interrupt_due = true;
+        InterlockedIncrement(&slot->queue->dev->interrupts_due);
+    }
+    if (slot->owned)
+        slot->irp = NULL;
+    else
+        slot->cancel_ran = true;
+    return slot->owned;
 }
 
 /** drv_cancel() - cancel routine of every IRP in our hands. IRQL: DISPATCH_LEVEL, cancel lock held. */
@@ -39,7 +49,7 @@ void NTAPI drv_cancel(DEVICE_OBJECT *object, IRP *irp)
     struct drv_device *dev = drv_of(object);
     struct drv_queue *q = irp->Tail.Overlay.DriverContext[DRV_CTX_QUEUE];
     struct drv_slot *slot, *finish = NULL;
-    bool wait = false;
+    bool done = true;
     KIRQL irql;
 
     IoReleaseCancelSpinLock(irp->CancelIrql);
@@ -54,20 +64,16 @@ void NTAPI drv_cancel(DEVICE_OBJECT *object, IRP *irp)
         slot->state = DRV_SLOT_PREPARING;
         slot->status = STATUS_CANCELLED;
         finish = slot;
-    } else if (slot->owned) {
-        slot->irp = NULL;
     } else {
-        let_wait(slot);
-        wait = true;
+        done = let_go(slot);
     }
     KeReleaseSpinLock(&q->lock, irql);
 
     if (finish)
         drv_slot_fail(finish, finish->status);
-    else if (wait)
-        drv_interrupts_send(dev);
-    else
+    else if (done)
         drv_irp_done(dev, irp, STATUS_CANCELLED, 0);
+    drv_interrupts_send(dev);
 }
 
 /* Is this IRP of the file that is swept? NULL sweeps all. */
@@ -109,11 +115,8 @@ static void sweep_slot(struct drv_slot *slot, bool all, LIST_ENTRY *irps, LIST_E
         slot->state = DRV_SLOT_PREPARING;
         slot->status = status;
         InsertTailList(slots, &slot->link);
-    } else if (slot->owned) {
-        slot->irp = NULL;
+    } else if (let_go(slot)) {
         InsertTailList(irps, &irp->Tail.Overlay.ListEntry);
-    } else {
-        let_wait(slot);
     }
 }
 
