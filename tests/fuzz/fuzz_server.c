@@ -72,12 +72,15 @@ static struct {
     struct server *srv[SERVERS];
     struct srv_thread *thread[SERVERS];
     struct vq vq[2];
+    pthread_t self;
     pthread_mutex_t lock;
     pthread_cond_t done;
     bool trace;         /* say what happens */
     struct guest guest; /* this input's, and the server it talks to */
     struct server *srv_now;
     struct srv_thread *thread_now;
+    unsigned starve; /* which allocation is to fail; 0: none */
+    bool serving;    /* the server is called, on this program's own thread */
     bool host_acted; /* in the share */
     bool busy;       /* the pool has nothing but run.job; with run.lock */
     unsigned n_busy; /* run.lock */
@@ -115,6 +118,46 @@ void vq_complete(struct vq *vq, uint16_t head, uint32_t len, const struct ring_s
     pthread_cond_broadcast(&run.done);
     pthread_mutex_unlock(&run.lock);
 }
+
+/* ---- memory that runs out (the linker's --wrap leads here) ------------------------------------ */
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t size);
+char *__real_strdup(const char *s);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *p, size_t size);
+char *__wrap_strdup(const char *s);
+
+static bool runs_out(void)
+{
+    if (run.starve == 0 || !run.serving || !pthread_equal(pthread_self(), run.self))
+        return false;
+    return --run.starve == 0;
+}
+
+void *__wrap_malloc(size_t size)
+{
+    return runs_out() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+    return runs_out() ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *p, size_t size)
+{
+    return runs_out() ? NULL : __real_realloc(p, size);
+}
+
+char *__wrap_strdup(const char *s)
+{
+    return runs_out() ? NULL : __real_strdup(s);
+}
+
+/* ---- replies ------------------------------------------------------------------------------- */
 
 static void free_request(struct request *r)
 {
@@ -260,9 +303,11 @@ static struct request *free_slot(void)
 static void serve(struct request *r, struct vq *vq)
 {
     r->state = SERVED;
+    run.serving = true;
     server_ops.batch_begin(run.srv_now, run.thread_now);
     int64_t used = dispatch_serve(run.srv_now, run.thread_now, vq, r->chain);
     server_ops.batch_end(run.srv_now, run.thread_now);
+    run.serving = false;
 
     pthread_mutex_lock(&run.lock);
     if (used == VU_LATER) {
@@ -394,6 +439,9 @@ static void do_host(const struct step *s)
     case HOST_OPENS:
         open_all();
         break;
+    case HOST_STARVE:
+        run.starve = 1 + s->node % 16;
+        break;
     default:
         share_host_step(op, s->node, s->fh);
         run.host_acted = true;
@@ -494,6 +542,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     run.srv_now = run.srv[which];
     run.thread_now = run.thread[which];
     run.host_acted = false;
+    run.starve = 0;
     run.chance = 0x9e3779b97f4a7c15u * (data[3] + 1u);
     share_enter();
     if (!(data[0] & HEAD_NO_INIT))
@@ -505,6 +554,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         else
             do_request(&step);
     }
+    run.starve = 0;
     if (data[0] & HEAD_POLITE)
         leave_politely();
     say(FUSE_DESTROY, 0, "", 0);
@@ -540,13 +590,14 @@ static const char *const options[SERVERS][10] = {
 static const struct server_kind {
     bool few_fds; /* as if others were held */
     bool remote;
+    bool mandatory; /* handles, where they can be opened */
     enum mount_stamp stamp;
 } kinds[SERVERS] = {
     {.stamp = STAMP_BTIME},
     {.stamp = STAMP_BTIME, .remote = true},
     {.stamp = STAMP_BTIME, .few_fds = true},
     {.stamp = STAMP_BTIME},
-    {.stamp = STAMP_HANDLE, .few_fds = true},
+    {.stamp = STAMP_HANDLE, .few_fds = true, .mandatory = true},
     {.stamp = STAMP_NONE},
 };
 
@@ -578,6 +629,8 @@ static void change_kind(struct server *srv, const struct server_kind *kind)
     m->stamp = kind->stamp;
     if (kind->remote)
         m->local = srv->local = false;
+    if (kind->mandatory && srv->tree->p.can_handles)
+        srv->tree->p.handles = HANDLES_MANDATORY;
     if (kind->few_fds)
         cut_cache(&srv->tree->fds);
 }
@@ -615,6 +668,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     run.trace = getenv("FUZZ_TRACE") != NULL;
     start_servers(share_open());
     run.vq[1].index = 1;
+    run.self = pthread_self();
     for (unsigned i = 0; i < IN_FLIGHT; i++) {
         run.request[i].chain = malloc(sizeof(*run.request[i].chain));
         MUST(run.request[i].chain);

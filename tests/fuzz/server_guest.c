@@ -39,6 +39,13 @@ static void learn_file(struct guest *g, uint64_t fh, uint64_t nodeid, bool dir)
         g->file[g->n_files++] = (struct file){fh, nodeid, dir};
 }
 
+/* What lies between two entries must not be what was there before. */
+static void check_padding(const uint8_t *from, const uint8_t *to)
+{
+    while (from < to)
+        MUST(*from++ == 0);
+}
+
 /* {entry, [ext,] dirent, name, padding} ... */
 static void learn_listing(struct guest *g, const uint8_t *p, size_t len, size_t ext)
 {
@@ -51,6 +58,7 @@ static void learn_listing(struct guest *g, const uint8_t *p, size_t len, size_t 
         MUST(d.dirent.namelen > 0 && d.dirent.namelen <= 255);
         size_t size = (fixed + d.dirent.namelen + 7) & ~(size_t)7;
         MUST(len >= size && !memchr(p + fixed, '/', d.dirent.namelen));
+        check_padding(p + fixed + d.dirent.namelen, p + size);
         if (d.entry_out.nodeid)
             learn_node(g, &d.entry_out);
         p += size;
@@ -66,6 +74,7 @@ static void check_listing(const uint8_t *p, size_t len)
         memcpy(&d, p, sizeof(d));
         size_t size = (sizeof(d) + d.namelen + 7) & ~(size_t)7;
         MUST(d.namelen > 0 && d.namelen <= 255 && len >= size);
+        check_padding(p + sizeof(d) + d.namelen, p + size);
         p += size;
         len -= size;
     }
@@ -258,7 +267,9 @@ static void fill_ids(const struct guest *g, const struct step *s, const struct f
     uint8_t second = step_byte(s, op->arg_len), second_fh = step_byte(s, op->arg_len + 1u);
 
     if (op->opcode == FUSE_INTERRUPT) {
-        set64(arg, 0, g->unique - 1 - s->fh % 16);
+        /* One that was sent, or that is to come. */
+        uint64_t n = s->fh % 16;
+        set64(arg, 0, n < 12 ? g->unique - 1 - n : g->unique + n - 11);
         return;
     }
     for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {

@@ -16,11 +16,12 @@ enum host_op {
     HOST_MKDIR,
     HOST_WRITE, /* a file */
     HOST_LINK,
-    HOST_LOCK,  /* flock() and a record lock by another program; again: unlock */
-    HOST_HURRY, /* the queue is stopped: server_ops.cancel_later() */
-    HOST_RESET, /* the front end is gone: server_ops.session_reset() */
-    HOST_BUSY,  /* all threads of the pool have something else to do; again: they have not */
-    HOST_OPENS, /* not the host, but a guest that opens as much as it may */
+    HOST_LOCK,   /* flock() and a record lock by another program; again: unlock */
+    HOST_HURRY,  /* the queue is stopped: server_ops.cancel_later() */
+    HOST_RESET,  /* the front end is gone: server_ops.session_reset() */
+    HOST_BUSY,   /* all threads of the pool have something else to do; again: they have not */
+    HOST_OPENS,  /* not the host, but a guest that opens as much as it may */
+    HOST_STARVE, /* the allocation of that number, counted from the next request on, fails */
     HOST_OPS
 };
 
