@@ -63,24 +63,39 @@ gone() {
     ! kill -0 "$1" 2>/dev/null
 }
 
-# daemon_start NAME DIRECTORY [OPTION...] - share DIRECTORY under the tag NAME at $work/NAME.sock
+# daemon_start NAME DIRECTORY [OPTION...] - share DIRECTORY at $work/NAME.sock, under the tag NAME
+#
+# A device of User-mode Linux has the tag of its daemon, a device of QEMU has its own, and QEMU 7.2 has
+# trouble with a daemon that has one: with $no_tag it is left out.
 daemon_start() {
-    local name=$1 directory=$2
+    local name=$1 directory=$2 tag=("--tag=$1")
     shift 2
-    setpriv --pdeathsig KILL -- "$virtiofsd" "--socket-path=$work/$name.sock" "--tag=$name" \
-        -o "source=$directory" "$@" >"$work/$name.log" 2>&1 </dev/null &
+    [ -z "${no_tag:-}" ] || tag=()
+    local before
+    before=$(socket_of "$name")
+    setpriv --pdeathsig KILL -- "$virtiofsd" "--socket-path=$work/$name.sock" \
+        "${tag[@]}" -o "source=$directory" "$@" \
+        >"$work/$name.log" 2>&1 </dev/null &
     daemon_pid[$name]=$!
-    wait_for 5 test -S "$work/$name.sock" || {
+    wait_for 5 new_socket "$name" "$before" || {
         echo "virtiofsd $name did not start:"
         cat "$work/$name.log"
         return 1
     }
 }
 
+# socket_of NAME - the inode of its socket, if there is one: an earlier daemon may have left one behind
+socket_of() {
+    stat -c %i "$work/$1.sock" 2>/dev/null
+}
+new_socket() {
+    [ -S "$work/$1.sock" ] && [ "$(socket_of "$1")" != "$2" ]
+}
+
 # daemon_worker NAME - the pid that serves: the sandbox's child where there is one
 daemon_worker() {
     local child
-    child=$(children_of "${daemon_pid[$1]}")
+    read -r child _ < <(children_of "${daemon_pid[$1]}")
     echo "${child:-${daemon_pid[$1]}}"
 }
 
@@ -134,6 +149,12 @@ uml_start() {
     uml_serve "$guest_pid" "$guest_work" &
 }
 
+# uml_kill PID - SIGKILL for a guest
+uml_kill() {
+    kill_tree "$1"
+    wait "$1" 2>/dev/null
+}
+
 # uml_serve PID WORK - do what the guest asks of the host (guest.sh: on_host), as long as it lives
 uml_serve() {
     local pid=$1 dir=$2 asked=1 request
@@ -157,7 +178,7 @@ uml_wait() {
     until gone "$pid"; do
         if [ "$SECONDS" -ge "$until" ] ||
             { [ "$SECONDS" -ge "$boot" ] && ! grep -q '^run: starts' "$dir/console.log"; }; then
-            kill_tree "$pid"
+            uml_kill "$pid"
             break
         fi
         nap
