@@ -84,9 +84,9 @@ daemon_start() {
     }
 }
 
-# socket_of NAME - the inode of its socket, if there is one: an earlier daemon may have left one behind
+# socket_of NAME - what tells its socket from another, if there is one: an earlier daemon may have left one behind
 socket_of() {
-    stat -c %i "$work/$1.sock" 2>/dev/null
+    stat -c '%i %z' "$work/$1.sock" 2>/dev/null
 }
 new_socket() {
     [ -S "$work/$1.sock" ] && [ "$(socket_of "$1")" != "$2" ]
