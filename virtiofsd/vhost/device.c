@@ -148,9 +148,13 @@ static int await_front_end(struct vu *vu)
         int conn = accept4(vu->listen_fd, NULL, NULL, SOCK_CLOEXEC);
         if (conn >= 0)
             return conn;
-        /* It may have gone again; a shortage passes. */
-        if (errno == EINTR || errno == ECONNABORTED || errno == EAGAIN)
+        if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+            log_warn_limited("no front end can be accepted for now: %s", strerror(errno));
+            poll(p + 1, 1, 1000); /* a shortage passes */
             continue;
+        }
+        if (errno == EINTR || errno == ECONNABORTED || errno == EAGAIN)
+            continue; /* it has gone again */
         return -errno;
     }
 }

@@ -13,6 +13,10 @@
  *     not found twice in a row    none any more
  *     at none                     every 8th wait is a trial; while trials fail every 16th, 32nd, 64th
  *
+ *   A driver that shares the CPU is given it by each yield. Found at the first or second look that saves a
+ *   sleep; later than that the yields only interrupt whoever is at work there (a User-mode Linux, say), so
+ *   looks that take long each and are many count as a failure.
+ *
  *   An idle guest is looked for a few times after its last request and then not at all.
  *
  *   On a CPU that a stranger keeps busy, a yield gives away a whole time slice: the request is found at the
@@ -33,6 +37,8 @@
 #define LOOKOUT_REST_IDLE    64u     /* and between those that do not */
 #define LOOKOUT_REST_CROWDED 4096u   /* the same while the CPU is crowded */
 #define LOOKOUT_TIMED        16u     /* every how many waits are timed */
+#define LOOKOUT_SHARED       2u      /* looks that pay when each gives the CPU away */
+#define LOOKOUT_SHARED_NS    1500u   /* a look that long did */
 #define LOOKOUT_CROWDED_NS   500000u /* a wait that long had company */
 
 /* All zeros is the start: a trial. */
@@ -47,7 +53,7 @@ struct lookout {
 /** lookout_begin() - a wait begins. @timed: lookout_end() needs the time. Return: how often to look. */
 static inline unsigned lookout_begin(struct lookout *l, bool *timed)
 {
-    *timed = l->pause > 0 || ++l->turn % LOOKOUT_TIMED == 0;
+    *timed = l->pause > 0 || l->looks == 0 || ++l->turn % LOOKOUT_TIMED == 0;
     if (l->looks > 0)
         return l->looks;
     if (l->rest > 0) {
@@ -77,6 +83,8 @@ static inline void lookout_end(struct lookout *l, unsigned found, uint64_t ns)
 {
     if (ns > LOOKOUT_CROWDED_NS) {
         lookout_give_up(l, LOOKOUT_REST_CROWDED);
+    } else if (found > LOOKOUT_SHARED && ns > (uint64_t)found * LOOKOUT_SHARED_NS) {
+        lookout_give_up(l, LOOKOUT_REST_IDLE);
     } else if (found > 0) {
         unsigned aim = found * 4 < LOOKOUT_MAX ? found * 4 : LOOKOUT_MAX;
         l->looks = aim >= l->looks ? aim : l->looks - (l->looks - aim + 7) / 8;
