@@ -296,16 +296,16 @@ void inode_lend_fd(struct tree *t, struct inode *inode, int fd, struct inode_fd 
 
 void inode_return_fd(struct tree *t, struct inode *inode, struct inode_fd *hold)
 {
-    bool unlinked = atomic_load_explicit(&inode->flags, memory_order_relaxed) & INODE_UNLINKED;
     int spare = -1;
 
-    if (unlinked) {
+    /* Away first, then look: tree_victim() marks first, then keeps what it finds. One of us sees the other. */
+    if (hold->slot)
+        entry_orphan(t, inode, hold->slot);
+    if (atomic_load(&inode->flags) & INODE_UNLINKED) {
         char path[12];
         tree_proc_path(path, hold->fd);
         spare = openat(t->p.proc_fd, path, O_PATH | O_CLOEXEC);
     }
-    if (hold->slot)
-        entry_orphan(t, inode, hold->slot);
     inode_fd_put(t, hold);
     if (spare >= 0) {
         struct inode_fd f;

@@ -303,11 +303,12 @@ struct inode *tree_victim(struct tree *t, struct inode *parent, const char *name
         inode_put(t, inode);
         return NULL;
     }
+    /* The mark first: a handle that takes its lent descriptor away meanwhile sees it (inode_return_fd()). */
+    atomic_fetch_or(&inode->flags, INODE_UNLINKED);
     if (!fdcache_keep(t, inode, true)) {
         fdcache_install(t, inode, steal_fd(&fd), FD_KEEP, &held);
         inode_fd_put(t, &held);
     }
-    atomic_fetch_or_explicit(&inode->flags, INODE_UNLINKED, memory_order_relaxed);
     return inode;
 }
 

@@ -116,6 +116,12 @@ int identify(struct tree *t, uint16_t hint, const struct statx *stx, int fd, int
     id->type = (uint8_t)((stx->stx_mode & S_IFMT) >> 12);
     switch (mount_at(t->mounts, id->mount)->stamp) {
     case STAMP_BTIME:
+        id->stamp = 0;
+        if (!(stx->stx_mask & STATX_BTIME)) { /* an ext4 inode from before it had them */
+            if (mount_at(t->mounts, id->mount)->handles)
+                return stamp_from_handle(fd, dirfd, name, &id->stamp);
+            return 0;
+        }
         id->stamp = (uint64_t)stx->stx_btime.tv_sec * 1000000000u + stx->stx_btime.tv_nsec;
         return 0;
     case STAMP_HANDLE:
@@ -261,6 +267,14 @@ static int climb_open(struct tree *t, struct inode *inode, enum fd_install how,
                 inode_put(t, parent);
         }
         int fd = open_identified(t, step, dir.fd, name);
+        if (fd < 0 && c.n > 1) {
+            /* An ancestor is lost; the inode's own handle may still lead to it. */
+            inode_fd_put(t, &dir);
+            step = c.at[0];
+            fd = open_identified(t, step, -1, "");
+            while (fd >= 0 && c.n > 1)
+                inode_put(t, c.at[--c.n]);
+        }
         if (fd < 0) {
             r = fd;
             break;

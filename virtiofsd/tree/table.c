@@ -217,8 +217,11 @@ static void table_unhash(struct tree *t, struct shard *s, struct inode *inode)
 static uint32_t slot_extend(struct tree *t)
 {
     if ((t->n_slots & (CHUNK_SLOTS - 1)) == 0) {
-        if (t->n_slots >> CHUNK_BITS == MAX_CHUNKS)
+        if (t->n_slots >> CHUNK_BITS == MAX_CHUNKS ||
+            (t->p.max_inodes && t->n_slots >= t->p.max_inodes)) {
+            log_warn_limited("the guest knows %u inodes and may not know more", t->n_slots);
             return 0;
+        }
         size_t bytes = CHUNK_SLOTS * sizeof(struct inode);
         struct inode *chunk = aligned_alloc(bytes, bytes);
         if (!chunk)

@@ -42,7 +42,8 @@ struct tree_params {
     int proc_fd;      /* borrowed; /proc/self/fd */
     bool can_handles; /* open_by_handle_at is permitted */
     enum conf_handles handles;
-    uint32_t max_fds; /* size of the descriptor cache, at least 16 */
+    uint32_t max_fds;    /* size of the descriptor cache, at least 16 */
+    uint32_t max_inodes; /* bound of the table; 0: as many as ids can name (268 million) */
 };
 
 /** tree_new() - Return: 0 or -errno (message printed) */
@@ -114,7 +115,13 @@ struct inode *tree_victim(struct tree *tree, struct inode *parent, const char *n
 /** tree_victim_done() - @gone: the name did go. Takes the reference back. @victim may be NULL. */
 void tree_victim_done(struct tree *tree, struct inode *victim, bool gone);
 
-#define TREE_STATX_MASK (STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID)
+/*
+ * Linux 6.8 has mount ids that are never used twice; older kernels ignore the bit and give the short ones.
+ */
+#ifndef STATX_MNT_ID_UNIQUE
+#define STATX_MNT_ID_UNIQUE 0x00004000U
+#endif
+#define TREE_STATX_MASK (STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID | STATX_MNT_ID_UNIQUE)
 
 /** inode_stat() - attributes, from a descriptor or by verified name. Return: 0 or -errno (-ESTALE). */
 int inode_stat(struct tree *tree, struct inode *inode, struct statx *stx);
