@@ -29,6 +29,17 @@ static void drop(const char **string)
     *string = NULL;
 }
 
+static int check_cache(struct conf_reader *r)
+{
+    const struct conf *c = r->conf;
+
+    if (c->writeback && (c->cache == CACHE_NEVER || c->cache == CACHE_METADATA))
+        return complain(r, "writeback",
+                        "needs a cache of file data to delay writes in: use --cache=auto or "
+                        "--cache=always, or leave it out");
+    return 0;
+}
+
 static int check_socket(struct conf_reader *r)
 {
     struct conf *c = r->conf;
@@ -146,7 +157,7 @@ int conf_check(struct conf_reader *r)
     if (!c->source)
         return complain(r, "shared-dir",
                         "nothing to share: add --shared-dir DIR (or -o source=DIR)");
-    if ((err = check_socket(r)) || (err = check_attributes(r)) ||
+    if ((err = check_cache(r)) || (err = check_socket(r)) || (err = check_attributes(r)) ||
         (err = check_idmap(r, "uid-map", c->uid_map, c->n_uid_map)) ||
         (err = check_idmap(r, "gid-map", c->gid_map, c->n_gid_map)) ||
         (err = check_xlate(r, "translate-uid", c->xlate_uid, c->n_xlate_uid)) ||

@@ -304,7 +304,7 @@ int64_t op_setattr(struct srv_req *rq)
     inode_fd_put(srv->tree, &f);
     if (h)
         handle_put(srv, h);
-    return r < 0 ? rq_error(rq, r) : reply_attr(rq, &stx);
+    return r != 0 ? rq_error(rq, r) : reply_attr(rq, &stx);
 }
 
 /* ---- the rest ----------------------------------------------------------------------------- */

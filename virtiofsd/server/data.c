@@ -69,15 +69,22 @@ int64_t op_read(struct srv_req *rq)
     uint32_t n = seg_slice(rq->out.seg, rq->out.n_seg, sizeof(struct fuse_out_header), in->size,
                            seg, RING_MAX_SEGS, &want);
     ssize_t got = -EOPNOTSUPP;
-    if (rq_crowded(rq) && !atomic_load_explicit(&h->no_nowait, memory_order_relaxed)) {
-        got = read_segs(h->fd, seg, n, in->offset, RWF_NOWAIT);
+    if (rq_crowded(rq)) {
+        if (!atomic_load_explicit(&h->no_nowait, memory_order_relaxed))
+            got = read_segs(h->fd, seg, n, in->offset, RWF_NOWAIT);
         /* A short answer may be the end of the file or the end of what is cached: the pool finds out. */
         if (got == -EAGAIN || (got >= 0 && (uint64_t)got < want)) {
             handle_put(rq->srv, h);
             return rq_pool(rq);
         }
-        if (got == -EOPNOTSUPP) /* tmpfs, which never blocks anyway */
+        if (got == -EOPNOTSUPP) {
             atomic_store_explicit(&h->no_nowait, true, memory_order_relaxed);
+            /* tmpfs never blocks; a file system across a network may, and cannot say so. */
+            if (!inode_mount_local(rq->srv->tree, rq->inode)) {
+                handle_put(rq->srv, h);
+                return rq_pool(rq);
+            }
+        }
     }
     if (got == -EOPNOTSUPP)
         got = want ? read_segs(h->fd, seg, n, in->offset, 0) : 0;
@@ -121,6 +128,15 @@ int64_t op_write(struct srv_req *rq)
     return rq_reply(rq, &out, sizeof(out));
 }
 
+/*
+ * With KILLPRIV_V2 the guest leaves set-id bits to us; these requests have no flag that says whether they must
+ * go, so they go unless the guest's root asks.
+ */
+static bool must_kill_set_id(const struct srv_req *rq)
+{
+    return (rq->srv->session.flags & FUSE_HANDLE_KILLPRIV_V2) && rq->c->in.uid != 0;
+}
+
 int64_t op_fallocate(struct srv_req *rq)
 {
     const struct fuse_fallocate_in *in = rq->c->arg;
@@ -132,7 +148,13 @@ int64_t op_fallocate(struct srv_req *rq)
     struct handle *h = file_handle(rq, in->fh);
     if (!h)
         return rq_error(rq, -EBADF);
-    int r = fallocate(h->fd, (int)in->mode, (off_t)in->offset, (off_t)in->length) < 0 ? -errno : 0;
+    bool kill = must_kill_set_id(rq);
+    int r = kill ? cred_drop_fsetid() : 0;
+    if (r == 0) {
+        r = fallocate(h->fd, (int)in->mode, (off_t)in->offset, (off_t)in->length) < 0 ? -errno : 0;
+        if (kill)
+            cred_raise_fsetid();
+    }
     if (r == 0)
         r = xattr_drop_capability(rq, h->fd);
     handle_put(rq->srv, h);
@@ -176,9 +198,15 @@ int64_t op_copy_file_range(struct srv_req *rq)
         off_t off_in = (off_t)in->off_in, off_out = (off_t)in->off_out;
         /* The reply has 32 bits for the count; the guest asks again for the rest. */
         size_t len = in->len > (1u << 30) ? (1u << 30) : (size_t)in->len;
-        n = copy_file_range(from->fd, &off_in, to->fd, &off_out, len, (unsigned)in->flags);
-        if (n < 0)
-            n = -errno;
+        bool kill = must_kill_set_id(rq);
+        n = kill ? cred_drop_fsetid() : 0;
+        if (n == 0) {
+            n = copy_file_range(from->fd, &off_in, to->fd, &off_out, len, (unsigned)in->flags);
+            if (n < 0)
+                n = -errno;
+            if (kill)
+                cred_raise_fsetid();
+        }
         if (n > 0 && srv->xattrmap) {
             int r = xattr_drop_capability(rq, to->fd);
             n = r < 0 ? r : n;

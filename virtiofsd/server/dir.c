@@ -29,8 +29,9 @@
 #include "server/dir.h"
 #include "server/request.h"
 
-#define DIR_BUFFER    (32u * 1024u)
-#define DIR_REPLY_MAX (1u << 20)
+#define DIR_BUFFER      (32u * 1024u)
+#define DIR_REPLY_MAX   (1u << 20)
+#define DIR_BUFFERS_MAX 1024u /* 32 MiB */
 
 struct dirent_raw { /* getdents(2): struct linux_dirent64 */
     uint64_t ino;
@@ -43,9 +44,21 @@ struct dirent_raw { /* getdents(2): struct linux_dirent64 */
 struct dir_stream {
     pthread_mutex_t lock;
     uint8_t *buf;
-    size_t pos, end;   /* unread part of buf */
-    uint64_t next_off; /* cookie at which buf + pos stands */
+    _Atomic uint32_t *count; /* of buffers that are kept, while buf is there */
+    size_t pos, end;         /* unread part of buf */
+    uint64_t next_off;       /* cookie at which buf + pos stands */
+    bool lost; /* the descriptor stands behind next_off: a buffer was dropped half read */
 };
+
+static void stream_drop_buffer(struct dir_stream *d)
+{
+    if (d->buf)
+        atomic_fetch_sub_explicit(d->count, 1, memory_order_relaxed);
+    free(d->buf);
+    d->buf = NULL;
+    d->lost |= d->pos != d->end;
+    d->pos = d->end = 0;
+}
 
 struct dir_stream *dir_stream_new(void)
 {
@@ -61,7 +74,7 @@ void dir_stream_free(struct dir_stream *d)
     if (!d)
         return;
     pthread_mutex_destroy(&d->lock);
-    free(d->buf);
+    stream_drop_buffer(d);
     free(d);
 }
 
@@ -106,19 +119,22 @@ int64_t op_syncfs(struct srv_req *rq)
 /* ---- listing ------------------------------------------------------------------------------ */
 
 /* Stand at @off. */
-static int stream_seek(struct dir_stream *d, int fd, uint64_t off)
+static int stream_seek(struct dir_stream *d, int fd, uint64_t off, _Atomic uint32_t *count)
 {
     if (!d->buf) {
         d->buf = malloc(DIR_BUFFER);
         if (!d->buf)
             return -ENOMEM;
+        d->count = count;
+        atomic_fetch_add_explicit(count, 1, memory_order_relaxed);
     }
-    if (d->next_off == off && (d->end || off == 0))
+    if (d->next_off == off && !d->lost)
         return 0;
     if (off > INT64_MAX)
         return -EINVAL;
     d->pos = d->end = 0;
     d->next_off = off;
+    d->lost = false;
     return lseek(fd, (off_t)off, SEEK_SET) < 0 ? -errno : 0;
 }
 
@@ -219,12 +235,14 @@ static int fill(struct listing *l, uint64_t off)
 {
     struct dir_stream *d = l->h->dir;
     struct dirent_raw *e = NULL;
-    int r = stream_seek(d, l->h->fd, off);
+    int r = stream_seek(d, l->h->fd, off, &l->rq->srv->dir_buffers);
 
     while (r == 0) {
         r = stream_peek(d, l->h->fd, &e);
-        if (r <= 0)
+        if (r <= 0 || !e) {
+            stream_drop_buffer(d); /* at its end a stream needs none any more */
             break;
+        }
         ssize_t n = append(l, e);
         if (n < 0) {
             r = l->used ? 0 : -EINVAL; /* as getdents(2): the buffer is too small for any entry */
@@ -234,6 +252,9 @@ static int fill(struct listing *l, uint64_t off)
         stream_consume(d, e);
         r = 0;
     }
+    /* Of very many that are half read, some do without and read again. */
+    if (atomic_load_explicit(&l->rq->srv->dir_buffers, memory_order_relaxed) > DIR_BUFFERS_MAX)
+        stream_drop_buffer(d);
     /* An error in the middle is told by the next request, which meets it first. */
     return l->used ? 0 : r;
 }

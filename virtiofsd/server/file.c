@@ -164,7 +164,7 @@ static int64_t adopt_created(struct srv_req *rq, const char *name, int fd, int f
     if (statx(fd, "", AT_EMPTY_PATH, TREE_STATX_MASK, &stx) < 0)
         return rq_error(rq, -errno);
     int r = tree_adopt(srv->tree, rq->inode, name, fd, &stx, &inode);
-    if (r < 0)
+    if (r != 0)
         return rq_error(rq, r);
     if (*name == '\0')
         inode_linked(inode, false);
@@ -175,7 +175,7 @@ static int64_t adopt_created(struct srv_req *rq, const char *name, int fd, int f
         if (r < 0)
             opened_close(srv, inode, fd, &hold);
     }
-    if (r < 0) {
+    if (r != 0) {
         tree_forget(srv->tree, inode_id(inode), 1);
         inode_put(srv->tree, inode);
         return rq_error(rq, r);
@@ -222,7 +222,7 @@ static int64_t open_existing(struct srv_req *rq, const struct fuse_create_in *in
     uint64_t fh;
     int r = tree_lookup(srv->tree, rq->inode, rq->c->name[0].s, &stx, &inode);
 
-    if (r < 0)
+    if (r != 0)
         return rq_error(rq, r);
     int fd = inode_type(inode) == S_IFDIR
                  ? -EISDIR
@@ -241,7 +241,7 @@ static int64_t open_existing(struct srv_req *rq, const struct fuse_create_in *in
     if (r == 0)
         r = handle_new(srv->handles, inode, fd, flags, HANDLE_FILE, hold, &fh);
     int64_t used;
-    if (r < 0) {
+    if (r != 0) {
         if (fd >= 0)
             opened_close(srv, inode, fd, &hold);
         tree_forget(srv->tree, inode_id(inode), 1);

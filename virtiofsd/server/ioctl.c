@@ -26,11 +26,12 @@
  *   be lost, as it can for chattr itself.
  *
  * Locks: none.
- * syscalls: ioctl
+ * syscalls: ioctl fstat newfstatat
  */
 #include <errno.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <linux/fs.h>
 
 #include "server/request.h"
@@ -100,17 +101,41 @@ static int set_fsxattr(int fd, const void *data, size_t len)
 }
 
 /* Commands that read fill @data and *@len. */
+/*
+ * May the request's user change flags? Linux guests before 5.13 do not ask. A uid of -1 is a guest with
+ * idmapped mounts, which has asked.
+ */
+static int may_change(const struct srv_req *rq, int fd)
+{
+    uint32_t uid = rq->c->in.uid;
+    struct stat st;
+
+    if (rq->srv->conf->readonly)
+        return -EROFS;
+    if (uid == 0 || uid == UINT32_MAX)
+        return 0;
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    return idmap_uid_to_guest(rq->srv, st.st_uid) == uid ? 0 : -EPERM;
+}
+
 static int run(const struct srv_req *rq, uint32_t cmd, int fd, void *data, size_t *len)
 {
+    int err = 0;
+
+    if (cmd == FS_IOC_SETFLAGS || cmd == FS_IOC_FSSETXATTR)
+        err = may_change(rq, fd);
+    if (err)
+        return err;
     switch (cmd) {
     case FS_IOC_GETFLAGS:
         return get_flags(fd, data, len);
     case FS_IOC_FSGETXATTR:
         return get_fsxattr(fd, data, len);
     case FS_IOC_SETFLAGS:
-        return rq->srv->conf->readonly ? -EROFS : set_flags(fd, rq->c->value, rq->c->value_len);
+        return set_flags(fd, rq->c->value, rq->c->value_len);
     case FS_IOC_FSSETXATTR:
-        return rq->srv->conf->readonly ? -EROFS : set_fsxattr(fd, rq->c->value, rq->c->value_len);
+        return set_fsxattr(fd, rq->c->value, rq->c->value_len);
     default:
         return -ENOTTY;
     }

@@ -53,6 +53,18 @@ static void copy_call(struct srv_kept *k, const struct srv_req *rq)
     k->call.secctx = moved(k, rq, c->secctx);
 }
 
+/* Has an INTERRUPT overtaken this request? kept_lock held. */
+static bool was_interrupted(struct server *srv, uint64_t unique)
+{
+    for (unsigned i = 0; i < INTERRUPTS_EARLY; i++) {
+        if (srv->early[i] == unique) {
+            srv->early[i] = 0;
+            return true;
+        }
+    }
+    return false;
+}
+
 struct srv_kept *rq_keep(struct srv_req *rq)
 {
     struct server *srv = rq->srv;
@@ -83,6 +95,7 @@ struct srv_kept *rq_keep(struct srv_req *rq)
     pthread_mutex_lock(&srv->kept_lock);
     bool full = srv->n_kept >= KEPT_MAX || size > KEPT_BYTES_MAX - srv->kept_bytes;
     if (!full) {
+        k->hurry = was_interrupted(srv, k->call.in.unique);
         srv->n_kept++;
         srv->kept_bytes += size;
         k->next = srv->kept;
@@ -182,9 +195,16 @@ int64_t rq_pool(struct srv_req *rq)
 
     if (!k)
         return rq_error(rq, -ENOMEM);
-    k->cancel = pool_cancel;
-    k->job.run = pool_run;
-    pool_submit(rq->srv->pool, &k->job);
+    pthread_mutex_lock(&rq->srv->kept_lock);
+    bool hurry = k->hurry;
+    if (!hurry) {
+        k->cancel = pool_cancel;
+        k->job.run = pool_run;
+        pool_submit(rq->srv->pool, &k->job);
+    }
+    pthread_mutex_unlock(&rq->srv->kept_lock);
+    if (hurry)
+        rq_done_error(k, -EINTR);
     return VU_LATER;
 }
 
@@ -197,36 +217,23 @@ static bool ask(struct srv_kept *k)
     return k->cancel && k->cancel(k);
 }
 
-/*
- * Cancelling frees the entry and changes the list, so each round starts at the head and remembers by a mark
- * whom it has asked already.
- */
-static bool cancel_next(struct server *srv, const struct vq *vq, uint64_t round)
-{
-    struct srv_kept *k;
-    bool withdrawn = false;
-
-    pthread_mutex_lock(&srv->kept_lock);
-    for (k = srv->kept; k; k = k->next)
-        if (k->round != round && (!vq || k->rq.vq == vq))
-            break;
-    if (k) {
-        k->round = round;
-        withdrawn = ask(k);
-    }
-    bool found = k != NULL;
-    pthread_mutex_unlock(&srv->kept_lock);
-    if (withdrawn)
-        rq_done_error(k, -EINTR);
-    return found;
-}
-
 void kept_cancel(struct server *srv, const struct vq *vq)
 {
-    static _Atomic uint64_t rounds;
-    uint64_t round = ++rounds;
+    struct srv_kept *withdrawn = NULL;
 
-    while (cancel_next(srv, vq, round)) {
+    /* What is withdrawn belongs to us: it stays on the list, and nobody else touches it. */
+    pthread_mutex_lock(&srv->kept_lock);
+    for (struct srv_kept *k = srv->kept; k; k = k->next) {
+        if ((!vq || k->rq.vq == vq) && ask(k)) {
+            k->next_withdrawn = withdrawn;
+            withdrawn = k;
+        }
+    }
+    pthread_mutex_unlock(&srv->kept_lock);
+    while (withdrawn) {
+        struct srv_kept *k = withdrawn;
+        withdrawn = k->next_withdrawn;
+        rq_done_error(k, -EINTR);
     }
 }
 
@@ -242,6 +249,8 @@ bool kept_interrupt(struct server *srv, uint64_t unique)
     bool found = k != NULL;
     if (k)
         withdrawn = ask(k);
+    else
+        srv->early[srv->next_early++ % INTERRUPTS_EARLY] = unique;
     pthread_mutex_unlock(&srv->kept_lock);
     if (withdrawn)
         rq_done_error(k, -EINTR);

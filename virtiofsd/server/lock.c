@@ -84,7 +84,7 @@ static int open_inode(void *ctx, void *file)
     int fd = -EACCES;
 
     for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
-        fd = inode_open(l->srv->tree, file, modes[i], NULL);
+        fd = inode_open(l->srv->tree, file, modes[i] | O_NONBLOCK, NULL);
         if (fd != -EACCES && fd != -EPERM && fd != -EROFS && fd != -ETXTBSY)
             break;
     }

@@ -18,6 +18,7 @@
 #include <limits.h>
 #include <linux/fs.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -96,12 +97,12 @@ static int64_t reply_made(struct srv_req *rq, int r)
 
     if (r == 0)
         r = tree_lookup(srv->tree, rq->inode, rq->c->name[0].s, &stx, &inode);
-    if (r < 0)
+    if (r != 0)
         return rq_error(rq, r);
     r = xattr_label_new(rq, inode);
-    if (r < 0)
+    if (r != 0)
         tree_forget(srv->tree, inode_id(inode), 1);
-    int64_t used = r < 0 ? rq_error(rq, r) : reply_entry(rq, inode, &stx);
+    int64_t used = r != 0 ? rq_error(rq, r) : reply_entry(rq, inode, &stx);
     inode_put(srv->tree, inode);
     return used;
 }
@@ -208,7 +209,8 @@ static int move(struct srv_req *rq, struct inode *to, int from_fd, int to_fd, un
     struct inode *victim = NULL;
     int r = 0;
 
-    if (!(flags & (RENAME_NOREPLACE | RENAME_EXCHANGE)))
+    bool same = to == rq->inode && strcmp(old_name, new_name) == 0; /* nothing goes */
+    if (!same && !(flags & (RENAME_NOREPLACE | RENAME_EXCHANGE)))
         victim = tree_victim(srv->tree, to, new_name);
     if (renameat2(from_fd, old_name, to_fd, new_name, flags) < 0)
         r = -errno;

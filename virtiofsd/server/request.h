@@ -33,6 +33,12 @@ struct handles;
 struct locks;
 struct xattrmap;
 
+/*
+ * INTERRUPT comes through the hiprio queue and may overtake what it means; so many that matched nothing are
+ * remembered for requests that are about to wait.
+ */
+#define INTERRUPTS_EARLY 16
+
 struct srv_req;
 /** srv_handler - serve one decoded request. Return: used length, or VU_LATER. */
 typedef int64_t srv_handler(struct srv_req *rq);
@@ -64,6 +70,10 @@ struct server {
     pthread_mutex_t kept_lock; /* guards the list of kept requests */
     struct srv_kept *kept;
     uint32_t n_kept;
+    uint64_t
+        early[INTERRUPTS_EARLY]; /* INTERRUPTs that met nothing yet, under kept_lock; 0: none */
+    uint32_t next_early;
+    _Atomic uint32_t dir_buffers; /* directories that keep a buffer between requests */
     size_t kept_bytes;
     bool local;                       /* the shared directory is on a local file system */
     srv_handler *handler[FUSE_N_OPS]; /* by fuse_op.index; NULL: ENOSYS */
@@ -128,9 +138,9 @@ struct srv_kept {
      * Return: true if the request was withdrawn and the caller must rq_done(kept, -EINTR). May be NULL.
      */
     bool (*cancel)(struct srv_kept *kept);
-    pthread_t runner; /* thread that runs it, when running */
-    uint64_t round;   /* kept_cancel() has asked it in this round */
-    size_t size;      /* bytes of all of it */
+    pthread_t runner;                /* thread that runs it, when running */
+    struct srv_kept *next_withdrawn; /* kept_cancel()'s */
+    size_t size;                     /* bytes of all of it */
     bool running;
     bool hurry;     /* it was asked to end, perhaps before cancel was set */
     uint8_t *bytes; /* private copy that call points into */
@@ -268,8 +278,6 @@ void locks_release(struct locks *locks, struct handle *h);
 void locks_reset(struct locks *locks);
 
 /* xattrmap.c, xattr.c */
-int xattrmap_new(struct xattrmap **map, const char *rules);
-void xattrmap_free(struct xattrmap *map);
 /**
  * xattr_label_new() - store the request's security context, if it brought one, on what it has just created
  * Return: 0, or -errno and what was created has no name any more.

@@ -12,7 +12,7 @@
  *   locks, is shared between the guest's open files and the descriptor cache. Each open file may hold
  *   one of the cache's.
  *
- * syscalls: unshare rt_sigaction rt_sigprocmask geteuid geteuid32 getegid getegid32
+ * syscalls: sysinfo unshare rt_sigaction rt_sigprocmask geteuid geteuid32 getegid getegid32
  */
 #include <errno.h>
 #include <sched.h>
@@ -23,6 +23,7 @@
 
 #include "host/log.h"
 #include "server/dispatch.h"
+#include "server/xattrmap.h"
 
 enum {
     FD_RESERVE = 160,     /* sockets, rings, memory regions, logs, one transient per thread */
@@ -179,6 +180,15 @@ static int init_locks(struct server *srv)
     return -r;
 }
 
+/* A guest that never forgets may fill a quarter of the host's memory, at about 128 bytes an inode. */
+static uint32_t inodes_that_fit(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    uint64_t fit = pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page / 4 / 128 : 1u << 20;
+
+    return fit > UINT32_MAX ? UINT32_MAX : (uint32_t)fit;
+}
+
 static int build(struct server *srv, int64_t nofile)
 {
     const struct conf *conf = srv->conf;
@@ -198,6 +208,7 @@ static int build(struct server *srv, int64_t nofile)
         .can_handles = srv->sb.can_handles,
         .handles = conf->inode_file_handles,
         .max_fds = (uint32_t)(cache > FD_CACHE_MAX ? FD_CACHE_MAX : cache),
+        .max_inodes = inodes_that_fit(),
     };
     int64_t handles = guest_fds - tp.max_fds;
     if (handles > HANDLES_MAX)

@@ -27,6 +27,9 @@ void session_reset(struct server *srv)
     locks_reset(srv->locks);
     handles_reset(srv);
     tree_reset(srv->tree);
+    pthread_mutex_lock(&srv->kept_lock);
+    memset(srv->early, 0, sizeof(srv->early));
+    pthread_mutex_unlock(&srv->kept_lock);
     uint64_t epoch = srv->session.epoch + 1;
     memset(&srv->session, 0, sizeof(srv->session));
     srv->session.epoch = epoch;
@@ -35,6 +38,8 @@ void session_reset(struct server *srv)
 static void exclusive_begin(struct server *srv)
 {
     pthread_rwlock_unlock(&srv->gate);
+    kept_cancel(srv,
+                NULL); /* what the pool is at holds the gate: hurry it up before waiting for it */
     pthread_rwlock_wrlock(&srv->gate);
 }
 
@@ -49,7 +54,7 @@ static uint64_t offer(const struct server *srv)
 {
     const struct conf *conf = srv->conf;
     uint64_t f = FUSE_ASYNC_READ | FUSE_BIG_WRITES | FUSE_PARALLEL_DIROPS | FUSE_AUTO_INVAL_DATA |
-                 FUSE_ASYNC_DIO | FUSE_IOCTL_DIR | FUSE_ATOMIC_O_TRUNC | FUSE_MAX_PAGES |
+                 FUSE_ASYNC_DIO | FUSE_HAS_IOCTL_DIR | FUSE_ATOMIC_O_TRUNC | FUSE_MAX_PAGES |
                  FUSE_INIT_EXT | FUSE_CREATE_SUPP_GROUP | FUSE_EXPORT_SUPPORT | FUSE_ALLOW_IDMAP;
 
     if (conf->announce_submounts)
@@ -179,10 +184,7 @@ int64_t op_interrupt(struct srv_req *rq)
 {
     const struct fuse_interrupt_in *in = rq->c->arg;
 
-    /*
-     * Not found means answered, or running on its queue's own thread and about to be: virtio-fs has one
-     * order per queue only, and a request that comes after its INTERRUPT cannot have blocked anybody.
-     */
+    /* Not found: answered already, or about to wait and then found by rq_keep(). */
     if (!kept_interrupt(rq->srv, in->unique))
         log_debug("INTERRUPT of request %llu, which is not waiting",
                   (unsigned long long)in->unique);
