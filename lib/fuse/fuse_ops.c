@@ -118,6 +118,7 @@ _Static_assert(N_OPS <= FUSE_N_OPS, "fuse_op.index is used to index arrays of FU
     _Static_assert((arg) <= sizeof(((struct fuse_call *)0)->arg_space) && (arg) % 8 == 0 &&        \
                        (least) <= (arg),                                                           \
                    name_);
+// NOLINTNEXTLINE(bugprone-sizeof-expression): a size against the size that must hold it
 OPS(FITS)
 
 /**

@@ -285,9 +285,11 @@ int stats_new(struct stats **out, const char *socket_path)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
 
-    if (strlen(socket_path) >= sizeof(addr.sun_path))
+    size_t len = strlen(socket_path);
+
+    if (len >= sizeof(addr.sun_path))
         return -ENAMETOOLONG;
-    strcpy(addr.sun_path, socket_path);
+    memcpy(addr.sun_path, socket_path, len + 1);
     cleanup_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;

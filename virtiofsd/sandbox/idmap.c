@@ -33,8 +33,6 @@
 
 #define MAX_LINES 340 /* user_namespaces(7): lines in a map */
 
-extern char **environ;
-
 struct map {
     const char *what; /* "uid" or "gid" */
     const struct conf_idmap *lines;

@@ -15,6 +15,7 @@
 #include "confine.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,14 +28,16 @@
 static int64_t read_sysctl(const char *path)
 {
     FILE *f = fopen(path, "re");
-    uint64_t value = 0;
-    int n;
+    char text[32];
 
     if (!f)
         return -1;
-    n = fscanf(f, "%" SCNu64, &value);
+    char *line = fgets(text, sizeof(text), f);
     fclose(f);
-    if (n != 1)
+    char *end = text;
+    errno = 0;
+    unsigned long long value = line ? strtoull(text, &end, 10) : 0;
+    if (end == text || errno)
         return -1;
     return value > INT64_MAX ? INT64_MAX : (int64_t)value;
 }
