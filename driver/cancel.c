@@ -98,15 +98,20 @@ static void sweep_waiting(struct drv_queue *q, FILE_OBJECT *file, LIST_ENTRY *ir
     }
 }
 
-/* Decide about one slot with a matching IRP. Lock held. */
-static void sweep_slot(struct drv_slot *slot, bool all, LIST_ENTRY *irps, LIST_ENTRY *slots,
-                       NTSTATUS status)
+/*
+ * Decide about one slot. Lock held. The IRP of one that is neither blocked nor with the device is in other
+ * hands, and perhaps completed already.
+ */
+static void sweep_slot(struct drv_slot *slot, FILE_OBJECT *file, LIST_ENTRY *irps,
+                       LIST_ENTRY *slots, NTSTATUS status)
 {
     IRP *irp = slot->irp;
 
-    if (slot->cancel_ran || (slot->state != DRV_SLOT_DEVICE && slot->state != DRV_SLOT_BLOCKED))
+    if (slot->state != DRV_SLOT_DEVICE && slot->state != DRV_SLOT_BLOCKED)
         return;
-    if (all && (!slot->owned || slot->may_block) && slot->state == DRV_SLOT_DEVICE)
+    if (!irp || slot->cancel_ran || !matches(irp, file))
+        return;
+    if (!file && (!slot->owned || slot->may_block) && slot->state == DRV_SLOT_DEVICE)
         return; /* of a stalled device only what can be let go, and is no lock that is waited for */
     if (!IoSetCancelRoutine(irp, NULL))
         return; /* its cancel routine is on its way */
@@ -131,8 +136,7 @@ static void sweep(struct drv_queue *q, FILE_OBJECT *file, NTSTATUS status)
     KeAcquireSpinLock(&q->lock, &irql);
     sweep_waiting(q, file, &irps);
     for (uint32_t i = 0; q->slots && i < q->size; i++)
-        if (q->slots[i].irp && matches(q->slots[i].irp, file))
-            sweep_slot(&q->slots[i], !file, &irps, &slots, status);
+        sweep_slot(&q->slots[i], file, &irps, &slots, status);
     KeReleaseSpinLock(&q->lock, irql);
 
     while (!IsListEmpty(&irps)) {

@@ -125,21 +125,23 @@ void drv_map_slot(struct drv_slot *slot)
 {
     struct drv_device *dev = slot->queue->dev;
     NTSTATUS status = list_buffers(slot);
+    bool first;
     KIRQL irql;
 
     if (!NT_SUCCESS(status)) {
         drv_slot_fail(slot, status);
         return;
     }
-    KeAcquireSpinLock(&dev->map_lock, &irql);
-    if (dev->mapping) {
+    KeRaiseIrql(DISPATCH_LEVEL, &irql); /* BuildScatterGatherList wants it */
+    KeAcquireSpinLockAtDpcLevel(&dev->map_lock);
+    first = !dev->mapping;
+    if (first)
+        dev->mapping = slot;
+    else
         InsertTailList(&dev->map_waiting, &slot->link);
-        KeReleaseSpinLock(&dev->map_lock, irql);
-        return;
-    }
-    dev->mapping = slot;
-    KeReleaseSpinLockFromDpcLevel(&dev->map_lock); /* BuildScatterGatherList wants DISPATCH_LEVEL */
-    run(dev, slot);
+    KeReleaseSpinLockFromDpcLevel(&dev->map_lock);
+    if (first)
+        run(dev, slot);
     KeLowerIrql(irql);
 }
 
