@@ -68,6 +68,7 @@ struct nt_outcome {
     void (*finish)(struct nt_outcome *o, PIRP irp); /* before the IRP goes; may be NULL */
     PIRP irp;                                       /* NULL once it is gone */
     LONG cancelling;
+    BOOLEAN left_behind; /* done while being cancelled: the canceller frees the IRP */
 };
 PIRP nt_irp_new(PDEVICE_OBJECT top, UCHAR major, UCHAR minor, struct nt_outcome *o);
 /* nt_irp_send() - call the top driver and check what it returns. Return: what it returned. */
@@ -97,8 +98,9 @@ extern BOOLEAN nt_dma_defer;
 /* What the bus driver hangs on its PDO. */
 struct nt_pdo {
     struct vdev *device;
-    ULONG messages; /* granted; 0: the line */
-    BOOLEAN slow;   /* completes requests from another thread */
+    ULONG messages;     /* granted; 0: the line */
+    BOOLEAN fail_start; /* START_DEVICE fails here */
+    BOOLEAN slow;       /* completes requests from another thread */
     BOOLEAN started, removed, surprise;
     ULONG64 seen;          /* minor functions of PnP requests that got here, by bit */
     BOOLEAN state_invalid; /* IoInvalidateDeviceState was called */

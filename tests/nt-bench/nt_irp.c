@@ -153,6 +153,7 @@ static void finish(PIRP irp)
             o->finish(o, irp);
         k_lock();
         cancelling = o->cancelling > 0;
+        o->left_behind = cancelling;
         if (!cancelling)
             o->irp = NULL;
         k_unlock();
@@ -273,7 +274,7 @@ void nt_outcome_cancel(struct nt_outcome *o)
         return;
     IoCancelIrp(irp);
     k_lock();
-    ours = --o->cancelling == 0 && irp->Type == IRP_COMPLETED;
+    ours = --o->cancelling == 0 && o->left_behind;
     if (ours)
         o->irp = NULL;
     k_unlock();

@@ -85,6 +85,8 @@ static NTSTATUS query_interface(struct nt_pdo *p, PIO_STACK_LOCATION s, NTSTATUS
 
 static NTSTATUS start(struct nt_pdo *p)
 {
+    if (p->fail_start)
+        return STATUS_UNSUCCESSFUL;
     p->started = TRUE;
     p->power = PowerDeviceD0;
     vdev_decode(p->device, true);
@@ -116,7 +118,7 @@ static NTSTATUS pnp(PDEVICE_OBJECT pdo, PIO_STACK_LOCATION s, NTSTATUS status)
 {
     struct nt_pdo *p = pdo->DeviceExtension;
 
-    p->seen |= 1ull << s->MinorFunction;
+    p->seen |= 1ull << (s->MinorFunction & 63);
     switch (s->MinorFunction) {
     case IRP_MN_START_DEVICE:
         return start(p);

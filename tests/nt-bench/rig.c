@@ -75,7 +75,7 @@ static NTSTATUS send_pnp(struct rig *r, UCHAR minor, NTSTATUS initial)
         s->Parameters.StartDevice.AllocatedResources = r->resources;
         s->Parameters.StartDevice.AllocatedResourcesTranslated = r->resources;
     }
-    nt_pdo_of(r->pdo)->seen &= ~(1ull << minor);
+    nt_pdo_of(r->pdo)->seen &= ~(1ull << (minor & 63));
     (void)nt_irp_send(top, irp, &o);
     REQUIRE(nt_outcome_wait(&o, WAIT_MS), "PnP request %u does not end", minor);
     return o.status;
@@ -84,7 +84,7 @@ static NTSTATUS send_pnp(struct rig *r, UCHAR minor, NTSTATUS initial)
 /* Requests that every driver must pass down, whatever it thinks of them. */
 static void check_passed_down(struct rig *r, UCHAR minor, NTSTATUS status)
 {
-    BOOLEAN seen = (nt_pdo_of(r->pdo)->seen >> minor & 1) != 0;
+    BOOLEAN seen = (nt_pdo_of(r->pdo)->seen >> (minor & 63) & 1) != 0;
 
     if (!seen && NT_SUCCESS(status))
         ver_complain("pnp", "request %u succeeded and did not reach the bus driver", minor);
@@ -414,6 +414,65 @@ NTSTATUS rig_ioctl(struct handle *h, ULONG code, const void *in, ULONG in_len, v
     return status;
 }
 
+struct viofs_query_out rig_query(struct handle *h)
+{
+    struct viofs_query_in in = {.version = VIOFS_IOCTL_VERSION};
+    struct viofs_query_out out;
+    ULONG got;
+    NTSTATUS status = rig_ioctl(h, IOCTL_VIOFS_QUERY, &in, sizeof(in), &out, sizeof(out), &got);
+
+    REQUIRE(NT_SUCCESS(status) && got == sizeof(out), "query: %#x, %u bytes", status, got);
+    return out;
+}
+
+uint64_t rig_epoch(struct handle *h)
+{
+    return rig_query(h).epoch;
+}
+
+/* ---- threads --------------------------------------------------------------------------------- */
+
+struct member {
+    void (*fn)(void *ctx, unsigned number);
+    void *ctx;
+    unsigned number;
+    unsigned *left;
+};
+
+static HOST void member_main(void *arg)
+{
+    struct member m = *(struct member *)arg;
+
+    bench_free(arg);
+    m.fn(m.ctx, m.number);
+    k_lock();
+    --*m.left;
+    k_wake();
+    k_unlock();
+}
+
+void rig_together(unsigned n, void (*fn)(void *ctx, unsigned number), void *ctx)
+{
+    unsigned left = n;
+
+    for (unsigned i = 0; i < n; i++) {
+        struct member *m = bench_alloc(sizeof(*m));
+
+        *m = (struct member){fn, ctx, i, &left};
+        thr_start("program", member_main, m);
+    }
+    k_lock();
+    while (left > 0)
+        k_wait(K_FOREVER);
+    k_unlock();
+}
+
+ULONG rig_random(ULONG *state)
+{
+    *state = *state * 1664525u + 1013904223u;
+    return *state >> 8;
+}
+
 /* ---- the driver ------------------------------------------------------------------------------ */
 
 #ifdef BENCH_NATIVE
@@ -481,7 +540,10 @@ HOST const struct scenario *nt_scenarios(unsigned *n)
         const struct scenario *table;
         const unsigned *n;
     } tables[] = {
-        {scenarios_pnp, &n_scenarios_pnp},
+        {scenarios_pnp, &n_scenarios_pnp},       {scenarios_io, &n_scenarios_io},
+        {scenarios_cancel, &n_scenarios_cancel}, {scenarios_power, &n_scenarios_power},
+        {scenarios_fault, &n_scenarios_fault},   {scenarios_caller, &n_scenarios_caller},
+        {scenarios_memory, &n_scenarios_memory},
     };
 
     *n = 0;

@@ -33,7 +33,7 @@
 struct rig_options {
     struct vdev_options device;
     ULONG
-        messages; /* MSI-X messages granted; 0 with few_messages unset: one per queue and one more */
+    messages; /* MSI-X messages granted; 0 with few_messages unset: one per queue and one more */
     BOOLEAN no_messages;
     BOOLEAN slow_bus; /* requests to the bus driver pend */
 };
@@ -116,6 +116,17 @@ void rig_io_free(struct rig_io *io);
 /* rig_ioctl() - all of it. @out: copied from the program's buffer; may be NULL. Return: status */
 NTSTATUS rig_ioctl(struct handle *h, ULONG code, const void *in, ULONG in_len, void *out,
                    ULONG out_len, ULONG *information);
+
+/* rig_query() - IOCTL_VIOFS_QUERY, which must work */
+struct viofs_query_out rig_query(struct handle *h);
+uint64_t rig_epoch(struct handle *h);
+
+/* ---- threads --------------------------------------------------------------------------------- */
+
+/* rig_together() - run @fn on @n threads at once, each with its number, and wait for all */
+void rig_together(unsigned n, void (*fn)(void *ctx, unsigned number), void *ctx);
+/* rig_random() - the next of a reproducible sequence */
+ULONG rig_random(ULONG *state);
 
 /* ---- the driver ------------------------------------------------------------------------------ */
 

@@ -69,10 +69,16 @@ static atomic_bool fail_was_reached;
 
 /* ---- complaints ------------------------------------------------------------------------------ */
 
-/* One write a line: several threads complain, and the process may end right after. */
+/*
+ * One write a line: several threads complain, and the process may end right after. A line that says what
+ * the last one said is left out.
+ */
 static void say(const char *what, const char *rule, const char *format, va_list args)
 {
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static char last[1024];
     char line[1024];
+    bool again;
     int n = snprintf(line, sizeof(line), "# %s%s%s: ", what, rule ? " " : "", rule ? rule : "");
 
     n += vsnprintf(line + n, sizeof(line) - (size_t)n - 1, format, args);
@@ -80,6 +86,13 @@ static void say(const char *what, const char *rule, const char *format, va_list 
         n = (int)sizeof(line) - 2;
     while (n > 0 && line[n - 1] == '\n')
         n--;
+    line[n] = '\0';
+    pthread_mutex_lock(&lock);
+    again = strcmp(line, last) == 0;
+    strcpy(last, line);
+    pthread_mutex_unlock(&lock);
+    if (again)
+        return;
     line[n++] = '\n';
     if (write(STDERR_FILENO, line, (size_t)n) < 0)
         _exit(BENCH_EXIT_STOPPED);
