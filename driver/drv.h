@@ -93,18 +93,20 @@ _Static_assert(DRV_MAX_SEGS <= RING_MAX_SEGS, "more than a device accepts");
 struct drv_device;
 struct drv_queue;
 
+/* NONE, or how far a mapping is; LATE: its list will come when nobody waits for it. */
+enum drv_map_phase { DRV_MAP_NONE, DRV_MAP_BUILDING, DRV_MAP_MAPPED, DRV_MAP_LATE };
+
 /* A buffer that the device reads or writes in place. Guarded as its slot. */
 struct drv_map {
     MDL *mdl;    /* NULL: nothing to map */
     uint8_t *va; /* where in the MDL, in its terms */
     uint32_t len;
-    bool own_mdl;        /* made for this request */
-    bool own_list;       /* list_buffer is from the pool, not the slot's */
-    volatile LONG phase; /* enum drv_map_phase, interlocked */
+    bool own_mdl;             /* made for this request */
+    bool own_list;            /* list_buffer is from the pool, not the slot's */
+    enum drv_map_phase phase; /* atomic */
     void *list_buffer;
     SCATTER_GATHER_LIST *list; /* set while mapped */
 };
-enum drv_map_phase { DRV_MAP_NONE, DRV_MAP_BUILDING, DRV_MAP_MAPPED, DRV_MAP_LATE };
 enum drv_map_index { DRV_MAP_OUT, DRV_MAP_IN, DRV_MAPS }; /* device reads, device writes */
 
 enum drv_slot_state {
