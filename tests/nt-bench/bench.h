@@ -285,6 +285,8 @@ enum vdev_fault {
     FAULT_SPURIOUS,       /* interrupts with nothing to tell */
 };
 HOST void vdev_fault(struct vdev *d, enum vdev_fault f);
+/* vdev_needs_reset() - set DEVICE_NEEDS_RESET and interrupt */
+HOST void vdev_needs_reset(struct vdev *d);
 /* vdev_release() - let held chains go. @n: how many, oldest first; 0: all */
 HOST void vdev_release(struct vdev *d, uint32_t n);
 /* vdev_held() - chains that the device has taken and not returned */

@@ -80,7 +80,6 @@ uint32_t proxy_queues(struct proxy *p);
 
 /* device.c, for the proxy */
 void vdev_interrupt(struct vdev *d, uint32_t queue);
-void vdev_needs_reset(struct vdev *d);
 
 /* nt_main.c: the NT half */
 HOST const struct scenario *nt_scenarios(unsigned *n);

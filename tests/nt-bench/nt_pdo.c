@@ -88,6 +88,8 @@ static NTSTATUS start(struct nt_pdo *p)
     if (p->fail_start)
         return STATUS_UNSUCCESSFUL;
     p->started = TRUE;
+    if (p->power != PowerDeviceD0)
+        vdev_set_power(p->device, VDEV_D0);
     p->power = PowerDeviceD0;
     vdev_decode(p->device, true);
     return STATUS_SUCCESS;
