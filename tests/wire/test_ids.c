@@ -42,9 +42,8 @@ static ssize_t mkdir_in_group(struct wire *w, uint64_t parent, const char *name,
     struct fuse_mkdir_in in = {.mode = 0755};
     struct {
         struct fuse_ext_header head;
-        struct viofs_supp_groups groups;
-        uint32_t group;
-    } ext = {{.size = 16, .type = VIOFS_FUSE_EXT_GROUPS}, {.nr_groups = 1}, group};
+        uint32_t nr_groups, group; /* struct viofs_supp_groups */
+    } ext = {{.size = 16, .type = VIOFS_FUSE_EXT_GROUPS}, 1, group};
     struct fc_part parts[] = {{&in, sizeof(in)}, {name, strlen(name) + 1}, {&ext, sizeof(ext)}};
     struct fuse_entry_out e;
 
