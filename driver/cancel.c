@@ -34,7 +34,7 @@ static bool let_go(struct drv_slot *slot)
 {
     if (!slot->owned || slot->may_block) {
         slot->interrupt_due = true;
-        InterlockedIncrement(&slot->queue->dev->interrupts_due);
+        drv_add(&slot->queue->dev->interrupts_due, 1);
     }
     if (slot->owned)
         slot->irp = NULL;
@@ -149,7 +149,7 @@ static void sweep(struct drv_queue *q, FILE_OBJECT *file, NTSTATUS status)
 /** drv_cancel_file() - cancel all requests of a handle that is being closed. IRQL: <= DISPATCH_LEVEL. */
 void drv_cancel_file(struct drv_device *dev, FILE_OBJECT *file)
 {
-    for (uint32_t i = 0; i < dev->n_queues; i++)
+    for (uint32_t i = 0; i < drv_n_queues(dev); i++)
         sweep(&dev->queue[i], file, STATUS_CANCELLED);
     drv_interrupts_send(dev);
 }
@@ -157,14 +157,14 @@ void drv_cancel_file(struct drv_device *dev, FILE_OBJECT *file)
 /** drv_cancel_stalled() - the device does not respond: let go who can be let go. IRQL: <= DISPATCH_LEVEL. */
 void drv_cancel_stalled(struct drv_device *dev)
 {
-    for (uint32_t i = 0; i < dev->n_queues; i++)
+    for (uint32_t i = 0; i < drv_n_queues(dev); i++)
         sweep(&dev->queue[i], NULL, STATUS_IO_TIMEOUT);
 }
 
 /* Find a request that is to be interrupted and is still with the device. */
 static bool next_due(struct drv_device *dev, uint64_t *unique)
 {
-    for (uint32_t n = VIRTIO_FS_QUEUE_REQUEST; n < dev->n_queues; n++) {
+    for (uint32_t n = VIRTIO_FS_QUEUE_REQUEST; n < drv_n_queues(dev); n++) {
         struct drv_queue *q = &dev->queue[n];
         bool found = false;
         KIRQL irql;
@@ -176,7 +176,7 @@ static bool next_due(struct drv_device *dev, uint64_t *unique)
             if (!slot->interrupt_due)
                 continue;
             slot->interrupt_due = false;
-            InterlockedDecrement(&dev->interrupts_due);
+            drv_add(&dev->interrupts_due, -1);
             found = slot->state == DRV_SLOT_DEVICE;
             *unique = slot->unique;
         }
@@ -194,7 +194,7 @@ static bool next_due(struct drv_device *dev, uint64_t *unique)
  */
 void drv_interrupts_send(struct drv_device *dev)
 {
-    while (dev->interrupts_due > 0) {
+    while (drv_load(&dev->interrupts_due) > 0) {
         struct drv_slot *slot = drv_slot_take(&dev->queue[VIRTIO_FS_QUEUE_HIPRIO]);
         struct drv_fuse_interrupt_in *arg;
         struct drv_fuse_in *in;

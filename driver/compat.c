@@ -60,8 +60,8 @@ NTSTATUS drv_compat_read_buffer(IRP *irp)
     if (!arg)
         return STATUS_INSUFFICIENT_RESOURCES;
     irp->Tail.Overlay.DriverContext[DRV_CTX_USER_VA] = arg;
-    len = __atomic_load_n(&arg->len, __ATOMIC_RELAXED);
-    pointer = __atomic_load_n(&arg->pointer, __ATOMIC_RELAXED);
+    len = drv_load(&arg->len);
+    pointer = drv_load(&arg->pointer);
     if (len == 0)
         return STATUS_SUCCESS;
     if (len > DRV_MAX_TRANSFER)

@@ -119,7 +119,7 @@ void drv_finish_list(struct drv_queue *q, LIST_ENTRY *done)
 
     if (waiting)
         drv_pump(q);
-    if (q->dev->interrupts_due > 0)
+    if (drv_load(&q->dev->interrupts_due) > 0)
         drv_interrupts_send(q->dev);
     if (q->index == VIRTIO_FS_QUEUE_REQUEST)
         drv_session_send_destroy(q->dev);

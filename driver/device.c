@@ -76,7 +76,7 @@ static NTSTATUS arm_queues(struct drv_device *dev, uint32_t n_requests)
     }
     for (; i < DRV_MAX_QUEUES; i++)
         drv_queue_free(&dev->queue[i]);
-    __atomic_store_n(&dev->n_queues, n_requests + 1, __ATOMIC_RELAXED);
+    drv_store(&dev->n_queues, n_requests + 1);
     return STATUS_SUCCESS;
 }
 
@@ -86,13 +86,13 @@ static void limit_transfer(struct drv_device *dev)
     uint32_t most = dev->dma_transfer;
 
     if (!(dev->features >> RING_F_INDIRECT_DESC & 1))
-        for (uint32_t i = VIRTIO_FS_QUEUE_REQUEST; i < dev->n_queues; i++) {
+        for (uint32_t i = VIRTIO_FS_QUEUE_REQUEST; i < drv_n_queues(dev); i++) {
             /* two headers, and one page more than the length for a buffer that starts inside one */
             uint32_t pages = dev->queue[i].size > 4 ? dev->queue[i].size - 3 : 1;
 
             most = min(most, pages * PAGE_SIZE);
         }
-    __atomic_store_n(&dev->max_transfer, most, __ATOMIC_RELAXED);
+    drv_store(&dev->max_transfer, most);
 }
 
 /* From reset to DRIVER_OK (virtio 1.2, 3.1.1). */
@@ -108,7 +108,6 @@ static NTSTATUS bring_up(struct drv_device *dev)
     if (!NT_SUCCESS(status))
         return status;
     drv_session_set_tag(dev, &config);
-    drv_interrupt_assign(dev);
     status = drv_virtio_config_vector(dev);
     if (NT_SUCCESS(status))
         status = arm_queues(dev, count_queues(&config));
@@ -133,7 +132,7 @@ static bool quiet(struct drv_device *dev)
         return true;
     }
     drv_log(dev, IO_ERR_RESET, DRV_WHY_RESET_STUCK, drv_virtio_status(dev));
-    InterlockedExchange(&dev->failed, 1);
+    drv_swap(&dev->failed, 1);
     return drv_pci_bus_master(dev, false);
 }
 
@@ -148,13 +147,13 @@ NTSTATUS drv_device_arm(struct drv_device *dev)
 
     if (drv_pci_bus_master(dev, true))
         status = bring_up(dev);
-    dev->armed = true; /* for disarm, also of a part */
-    InterlockedExchange(&dev->broken, 0);
+    drv_store(&dev->armed, true); /* for disarm, also of a part */
+    drv_swap(&dev->broken, 0);
     if (!NT_SUCCESS(status)) {
         drv_device_disarm(dev, STATUS_DEVICE_NOT_READY, false);
         return status;
     }
-    for (uint32_t i = 0; i < dev->n_queues; i++)
+    for (uint32_t i = 0; i < drv_n_queues(dev); i++)
         drv_queue_open(&dev->queue[i]);
     drv_watch_start(dev);
     return STATUS_SUCCESS;
@@ -180,7 +179,7 @@ void drv_device_disarm(struct drv_device *dev, NTSTATUS status, bool quiesce)
         drained = drv_queue_drain(&dev->queue[i], DRV_QUIESCE_MS);
     if (!quiet(dev))
         dev->memory_lost = true;
-    dev->armed = false;
+    drv_store(&dev->armed, false);
     KeFlushQueuedDpcs();
     for (uint32_t i = 0; i < DRV_MAX_QUEUES; i++)
         drv_queue_reclaim(&dev->queue[i], status);
@@ -203,7 +202,7 @@ NTSTATUS drv_device_start(struct drv_device *dev, CM_RESOURCE_LIST *raw,
         return status;
     dev->resources = true;
     dev->recoveries = 0;
-    InterlockedExchange(&dev->failed, 0);
+    drv_swap(&dev->failed, 0);
     status = drv_virtio_reset(dev); /* before an interrupt line can be stuck on us */
     if (NT_SUCCESS(status))
         status = drv_dma_open(dev);
@@ -239,7 +238,7 @@ void drv_device_release(struct drv_device *dev)
  */
 void drv_device_broken(struct drv_device *dev, enum drv_reason why, uint32_t detail)
 {
-    if (InterlockedExchange(&dev->broken, 1) != 0)
+    if (drv_swap(&dev->broken, 1) != 0)
         return;
     drv_log(dev, IO_ERR_CONTROLLER_ERROR, why, detail);
     if (!NT_SUCCESS(IoAcquireRemoveLock(&dev->remove_lock, dev->recover_work)))
@@ -258,9 +257,9 @@ void NTAPI drv_device_recover(DEVICE_OBJECT *object, void *context)
     drv_device_lock(dev);
     if (dev->armed) {
         drv_device_disarm(dev, STATUS_IO_DEVICE_ERROR, false);
-        if (++dev->recoveries > DRV_MAX_RECOVERIES || dev->failed ||
+        if (++dev->recoveries > DRV_MAX_RECOVERIES || drv_load(&dev->failed) ||
             !NT_SUCCESS(drv_device_arm(dev))) {
-            InterlockedExchange(&dev->failed, 1);
+            drv_swap(&dev->failed, 1);
             drv_log(dev, IO_ERR_CONTROLLER_ERROR, DRV_WHY_GAVE_UP, dev->recoveries);
             IoInvalidateDeviceState(dev->pdo);
         } else {
@@ -285,7 +284,7 @@ void NTAPI drv_device_config_dpc(KDPC *dpc, void *context, void *arg1, void *arg
     UNREFERENCED_PARAMETER(dpc);
     UNREFERENCED_PARAMETER(arg1);
     UNREFERENCED_PARAMETER(arg2);
-    if (!dev->armed)
+    if (!drv_load(&dev->armed))
         return;
     status = drv_virtio_status(dev);
     if (status == VIRTIO_STATUS_GONE)

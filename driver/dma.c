@@ -26,7 +26,7 @@ static void NTAPI mapped(DEVICE_OBJECT *object, IRP *irp, SCATTER_GATHER_LIST *l
 
     UNREFERENCED_PARAMETER(irp);
     map->list = list;
-    if (__atomic_exchange_n(&map->phase, DRV_MAP_MAPPED, __ATOMIC_ACQ_REL) == DRV_MAP_LATE)
+    if (drv_swap(&map->phase, DRV_MAP_MAPPED) == DRV_MAP_LATE)
         KeInsertQueueDpc(&drv_of(object)->map_dpc, NULL, NULL);
 }
 
@@ -44,13 +44,13 @@ static NTSTATUS build(struct drv_slot *slot)
 
         if (!map->mdl || map->list)
             continue;
-        __atomic_store_n(&map->phase, DRV_MAP_BUILDING, __ATOMIC_RELAXED);
+        drv_store(&map->phase, DRV_MAP_BUILDING);
         status = dev->dma->DmaOperations->BuildScatterGatherList(
             dev->dma, dev->self, map->mdl, map->va, map->len, mapped, map, i == DRV_MAP_OUT,
             map->list_buffer, dev->list_len);
         if (!NT_SUCCESS(status))
             return status;
-        if (__atomic_exchange_n(&map->phase, DRV_MAP_LATE, __ATOMIC_ACQ_REL) == DRV_MAP_BUILDING)
+        if (drv_swap(&map->phase, DRV_MAP_LATE) == DRV_MAP_BUILDING)
             return STATUS_PENDING;
     }
     return STATUS_SUCCESS;

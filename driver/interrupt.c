@@ -22,7 +22,7 @@ static BOOLEAN NTAPI message_isr(PKINTERRUPT object, void *context, ULONG messag
     UNREFERENCED_PARAMETER(object);
     if (message == 0)
         KeInsertQueueDpc(&dev->config_dpc, NULL, NULL);
-    for (uint32_t i = 0; i < dev->n_queues; i++)
+    for (uint32_t i = 0; i < drv_n_queues(dev); i++)
         if (dev->queue[i].vector == message)
             KeInsertQueueDpc(&dev->queue[i].dpc, NULL, NULL);
     return TRUE;
@@ -40,9 +40,18 @@ static BOOLEAN NTAPI line_isr(PKINTERRUPT object, void *context)
     if (cause & VIRTIO_ISR_CONFIG)
         KeInsertQueueDpc(&dev->config_dpc, NULL, NULL);
     if (cause & VIRTIO_ISR_QUEUE)
-        for (uint32_t i = 0; i < dev->n_queues; i++)
+        for (uint32_t i = 0; i < drv_n_queues(dev); i++)
             KeInsertQueueDpc(&dev->queue[i].dpc, NULL, NULL);
     return TRUE;
+}
+
+/* Choose each queue's message. Nothing is raised yet: the device was reset. */
+static void assign(struct drv_device *dev)
+{
+    uint32_t spare = dev->irq_messages > 1 ? dev->irq_messages - 1 : 0;
+
+    for (uint32_t i = 0; i < DRV_MAX_QUEUES; i++)
+        dev->queue[i].vector = (uint16_t)(spare > 0 ? 1 + i % spare : 0);
 }
 
 /**
@@ -72,6 +81,7 @@ NTSTATUS drv_interrupt_connect(struct drv_device *dev)
     dev->irq_messages = p.Version == CONNECT_MESSAGE_BASED
                             ? ((IO_INTERRUPT_MESSAGE_INFO *)dev->irq_object)->MessageCount
                             : 0;
+    assign(dev);
     return STATUS_SUCCESS;
 }
 
@@ -87,13 +97,4 @@ void drv_interrupt_disconnect(struct drv_device *dev)
     p.ConnectionContext.Generic = dev->irq_object;
     IoDisconnectInterruptEx(&p);
     dev->irq_connected = false;
-}
-
-/** drv_interrupt_assign() - choose each queue's message. IRQL: PASSIVE_LEVEL, before queues are enabled. */
-void drv_interrupt_assign(struct drv_device *dev)
-{
-    uint32_t spare = dev->irq_messages > 1 ? dev->irq_messages - 1 : 0;
-
-    for (uint32_t i = 0; i < DRV_MAX_QUEUES; i++)
-        dev->queue[i].vector = (uint16_t)(spare > 0 ? 1 + i % spare : 0);
 }

@@ -47,7 +47,8 @@ static NTSTATUS check_request(struct drv_device *dev, IRP *irp)
         return status;
     if (drv_fuse_no_reply(in->opcode) || in->opcode == DRV_FUSE_WRITE)
         return STATUS_INVALID_PARAMETER;
-    return out_length(irp) <= dev->max_transfer ? STATUS_SUCCESS : STATUS_INVALID_BUFFER_SIZE;
+    return out_length(irp) <= drv_load(&dev->max_transfer) ? STATUS_SUCCESS
+                                                           : STATUS_INVALID_BUFFER_SIZE;
 }
 
 static NTSTATUS check_write(struct drv_device *dev, IRP *irp)
@@ -56,7 +57,7 @@ static NTSTATUS check_write(struct drv_device *dev, IRP *irp)
     const struct drv_fuse_write_in *arg = (const void *)(in + 1);
     NTSTATUS status;
 
-    if (out_length(irp) > dev->max_transfer)
+    if (out_length(irp) > drv_load(&dev->max_transfer))
         return STATUS_INVALID_BUFFER_SIZE;
     status = check_header(irp, sizeof(*in) + sizeof(*arg), DRV_REQUEST_ROOM, out_length(irp));
     if (!NT_SUCCESS(status))
@@ -118,18 +119,18 @@ static NTSTATUS check(struct drv_device *dev, IRP *irp, ULONG code)
 /* Limits as of the last start. */
 static void query_limits(struct drv_device *dev, struct viofs_query_out *out)
 {
-    uint32_t n = __atomic_load_n(&dev->n_queues, __ATOMIC_RELAXED);
+    uint32_t n = drv_n_queues(dev);
 
     out->num_queues = n > 1 ? n - 1 : 0;
     for (uint32_t i = VIRTIO_FS_QUEUE_REQUEST; i < n; i++) {
-        uint32_t size = __atomic_load_n(&dev->queue[i].size, __ATOMIC_RELAXED);
+        uint32_t size = drv_load(&dev->queue[i].size);
 
         out->max_in_flight += size;
         if (out->queue_size == 0 || size < out->queue_size)
             out->queue_size = size;
     }
     out->max_request = DRV_MAX_REQUEST;
-    out->max_transfer = dev->max_transfer;
+    out->max_transfer = drv_load(&dev->max_transfer);
 }
 
 /* IOCTL_VIOFS_QUERY */
@@ -148,7 +149,7 @@ static NTSTATUS query(struct drv_device *dev, IRP *irp, ULONG_PTR *information)
     out.size = sizeof(out);
     out.version = min(in->version, VIOFS_IOCTL_VERSION);
     query_limits(dev, &out);
-    if (dev->watch.stalled)
+    if (drv_load(&dev->watch.stalled))
         out.flags |= VIOFS_QUERY_STALLED;
     KeAcquireSpinLock(&dev->lock, &irql);
     out.epoch = dev->session.epoch;

@@ -53,7 +53,7 @@ static NTSTATUS query(struct drv_device *dev, IRP *irp, enum drv_pnp_state state
     dev->pnp_before = dev->pnp;
     dev->pnp = state;
     if (state == DRV_PNP_STOP_PENDING)
-        for (uint32_t i = 0; i < dev->n_queues; i++)
+        for (uint32_t i = 0; i < drv_n_queues(dev); i++)
             drv_queue_hold(&dev->queue[i], true);
     drv_device_unlock(dev);
     irp->IoStatus.Status = STATUS_SUCCESS;
@@ -71,7 +71,7 @@ static NTSTATUS called_off(struct drv_device *dev, IRP *irp, enum drv_pnp_state 
     if (dev->pnp == state) {
         dev->pnp = dev->pnp_before;
         if (state == DRV_PNP_STOP_PENDING)
-            for (uint32_t i = 0; i < dev->n_queues; i++)
+            for (uint32_t i = 0; i < drv_n_queues(dev); i++)
                 drv_queue_hold(&dev->queue[i], false);
     }
     drv_device_unlock(dev);
@@ -138,7 +138,7 @@ static NTSTATUS capabilities(struct drv_device *dev, IRP *irp)
 
 static NTSTATUS device_state(struct drv_device *dev, IRP *irp)
 {
-    if (dev->failed) {
+    if (drv_load(&dev->failed)) {
         irp->IoStatus.Information |= PNP_DEVICE_FAILED;
         irp->IoStatus.Status = STATUS_SUCCESS;
     }

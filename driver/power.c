@@ -80,8 +80,9 @@ void NTAPI drv_power_up(DEVICE_OBJECT *object, void *context)
 
     dev->power_irp = NULL;
     drv_device_lock(dev);
-    if (!dev->in_d0 && dev->resources && !dev->failed && !NT_SUCCESS(drv_device_arm(dev))) {
-        InterlockedExchange(&dev->failed, 1);
+    if (!dev->in_d0 && dev->resources && !drv_load(&dev->failed) &&
+        !NT_SUCCESS(drv_device_arm(dev))) {
+        drv_swap(&dev->failed, 1);
         drv_log(dev, IO_ERR_CONTROLLER_ERROR, DRV_WHY_GAVE_UP, 0);
         IoInvalidateDeviceState(dev->pdo);
     }

@@ -175,14 +175,14 @@ void drv_queue_reclaim(struct drv_queue *q, NTSTATUS status)
     KeReleaseSpinLock(&q->lock, irql);
     drv_finish_list(q, &done);
     /* What is still busy is in the hands of a thread that runs, or waits for map registers. */
-    while (!drv_queue_drain(q, 1) || q->kickers > 0)
+    while (!drv_queue_drain(q, 1) || drv_load(&q->kickers) > 0)
         drv_sleep(1);
 }
 
 /** drv_queue_pick() - the request queue for this processor, or NULL before the first start. IRQL: any. */
 struct drv_queue *drv_queue_pick(struct drv_device *dev)
 {
-    uint32_t n = __atomic_load_n(&dev->n_queues, __ATOMIC_RELAXED);
+    uint32_t n = drv_n_queues(dev);
 
     if (n < 2)
         return NULL;

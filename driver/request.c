@@ -164,9 +164,9 @@ static bool reply_header(struct drv_slot *slot, struct drv_fuse_out *out)
 
     if (slot->used_len < sizeof(*out))
         return false;
-    out->len = __atomic_load_n(&from->len, __ATOMIC_RELAXED);
-    out->error = __atomic_load_n(&from->error, __ATOMIC_RELAXED);
-    out->unique = __atomic_load_n(&from->unique, __ATOMIC_RELAXED);
+    out->len = drv_load(&from->len);
+    out->error = drv_load(&from->error);
+    out->unique = drv_load(&from->unique);
     return out->len >= sizeof(*out) && out->len <= slot->used_len && out->unique == slot->unique &&
            out->error <= 0 && out->error > -4096 && (out->error == 0 || out->len == sizeof(*out));
 }
@@ -174,7 +174,7 @@ static bool reply_header(struct drv_slot *slot, struct drv_fuse_out *out)
 /* Log the 1st, 2nd, 4th, 8th ... of these: the guest's log is not the host's to fill. */
 static NTSTATUS bad_reply(struct drv_slot *slot)
 {
-    LONG n = InterlockedIncrement(&slot->queue->dev->bad_replies);
+    LONG n = drv_add(&slot->queue->dev->bad_replies, 1);
 
     if ((n & (n - 1)) == 0)
         drv_log(slot->queue->dev, IO_ERR_PROTOCOL, DRV_WHY_REPLY, slot->opcode);
@@ -204,7 +204,7 @@ static NTSTATUS reply_ours(struct drv_slot *slot, ULONG_PTR *information)
 
         if (payload < sizeof(*w))
             return bad_reply(slot);
-        size = __atomic_load_n(&w->size, __ATOMIC_RELAXED);
+        size = drv_load(&w->size);
         if (size > slot->user_len)
             return bad_reply(slot);
         *information = size;

@@ -34,12 +34,12 @@ void drv_session_init(struct drv_device *dev)
 /** drv_session_owns() - may this file's requests go to the device? IRQL: any; see the head comment. */
 bool drv_session_owns(struct drv_device *dev, FILE_OBJECT *file)
 {
-    return __atomic_load_n(&dev->session.owner, __ATOMIC_RELAXED) == file;
+    return drv_load(&dev->session.owner) == file;
 }
 
 static void set_owner(struct drv_session *s, FILE_OBJECT *file)
 {
-    __atomic_store_n(&s->owner, file, __ATOMIC_RELAXED);
+    drv_store(&s->owner, file);
 }
 
 static NTSTATUS enter(struct drv_session *s, FILE_OBJECT *file, uint32_t opcode, bool ours)
@@ -118,14 +118,14 @@ void drv_session_send_destroy(struct drv_device *dev)
     bool due;
     KIRQL irql;
 
-    if (!__atomic_load_n(&s->destroy_due, __ATOMIC_RELAXED))
+    if (!drv_load(&s->destroy_due))
         return;
     slot = drv_slot_take(&dev->queue[VIRTIO_FS_QUEUE_REQUEST]);
     if (!slot)
         return;
     KeAcquireSpinLock(&dev->lock, &irql);
     due = s->destroy_due;
-    __atomic_store_n(&s->destroy_due, false, __ATOMIC_RELAXED);
+    drv_store(&s->destroy_due, false);
     KeReleaseSpinLock(&dev->lock, irql);
     if (!due) {
         drv_slot_return(slot);
@@ -178,7 +178,7 @@ static bool release(struct drv_device *dev, FILE_OBJECT *file, bool *closing)
 /* Wait a moment for what the handle had in flight, so that DESTROY comes last. */
 static void settle(struct drv_device *dev)
 {
-    for (uint32_t i = 0; i < dev->n_queues; i++)
+    for (uint32_t i = 0; i < drv_n_queues(dev); i++)
         if (!drv_queue_drain(&dev->queue[i], DRV_SETTLE_MS))
             return;
 }
@@ -203,8 +203,7 @@ void drv_session_cleanup(struct drv_device *dev, FILE_OBJECT *file)
         return;
     settle(dev);
     KeAcquireSpinLock(&dev->lock, &irql);
-    __atomic_store_n(&s->destroy_due, s->closing,
-                     __ATOMIC_RELAXED); /* lost it meanwhile: not due */
+    drv_store(&s->destroy_due, s->closing); /* lost it meanwhile: not due */
     KeReleaseSpinLock(&dev->lock, irql);
     drv_session_send_destroy(dev);
     timeout.QuadPart = -10000LL * DRV_DESTROY_MS;

@@ -22,14 +22,14 @@ static bool publish(struct drv_queue *q)
 {
     if (q->pumping || !q->armed || !ring_drv_publish(&q->ring))
         return false;
-    InterlockedIncrement(&q->kickers);
+    drv_add(&q->kickers, 1);
     return true;
 }
 
 static void ring_doorbell(struct drv_queue *q)
 {
     WRITE_REGISTER_USHORT(q->doorbell, q->index);
-    InterlockedDecrement(&q->kickers);
+    drv_add(&q->kickers, -1);
 }
 
 /* A free slot, taken, or NULL. Lock held. */
@@ -238,7 +238,7 @@ void drv_slot_put(struct drv_slot *slot)
 
     if (slot->interrupt_due) {
         slot->interrupt_due = false; /* too late */
-        InterlockedDecrement(&q->dev->interrupts_due);
+        drv_add(&q->dev->interrupts_due, -1);
     }
     slot->state = DRV_SLOT_FREE;
     slot->irp = NULL;

@@ -24,7 +24,7 @@ static uint64_t count(struct drv_device *dev, bool *busy)
     uint64_t completions = 0;
 
     *busy = false;
-    for (uint32_t i = 0; i < dev->n_queues; i++) {
+    for (uint32_t i = 0; i < drv_n_queues(dev); i++) {
         struct drv_queue *q = &dev->queue[i];
 
         KeAcquireSpinLockAtDpcLevel(&q->lock);
@@ -50,7 +50,7 @@ static void NTAPI tick(KDPC *dpc, void *context, void *arg1, void *arg2)
     completions = count(dev, &busy);
     if (!busy || completions != w->completions) {
         if (completions != w->completions)
-            InterlockedExchange(&w->stalled, 0);
+            drv_swap(&w->stalled, 0);
         w->completions = completions;
         w->quiet = 0;
         return;
@@ -59,7 +59,7 @@ static void NTAPI tick(KDPC *dpc, void *context, void *arg1, void *arg2)
     if (++w->quiet < DRV_STALL_TICKS)
         return;
     w->quiet = 0;
-    if (InterlockedExchange(&w->stalled, 1) == 0)
+    if (drv_swap(&w->stalled, 1) == 0)
         drv_log(dev, IO_ERR_TIMEOUT, DRV_WHY_STALLED, DRV_STALL_TICKS * DRV_TICK_MS / 1000);
     drv_cancel_stalled(dev);
 }
@@ -77,7 +77,7 @@ void drv_watch_start(struct drv_device *dev)
     LARGE_INTEGER due;
 
     dev->watch.quiet = 0;
-    InterlockedExchange(&dev->watch.stalled, 0);
+    drv_swap(&dev->watch.stalled, 0);
     due.QuadPart = -10000LL * DRV_TICK_MS;
     KeSetTimerEx(&dev->watch.timer, due, DRV_TICK_MS, &dev->watch.dpc);
 }
