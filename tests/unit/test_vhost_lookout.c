@@ -54,6 +54,17 @@ static void test_work_that_is_always_there_is_always_looked_for(void **state)
     assert_in_range(l.looks, 4, 11);
 }
 
+static void test_late_work_on_a_shared_cpu_is_not_looked_for(void **state)
+{
+    struct lookout l = {0};
+    (void)state;
+
+    /* Each look gave the CPU away for 3 us: after the trial hardly ever again. */
+    assert_in_range(waits(&l, 1000, 15, 15 * 3000), 15, 15 * 40);
+    l = (struct lookout){0};
+    assert_int_equal(waits(&l, 1000, 2, 2 * 3000), 2000); /* but two such looks still pay */
+}
+
 static void test_work_that_comes_late_is_still_found(void **state)
 {
     struct lookout l = {0};
@@ -123,6 +134,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_first_wait_is_a_trial),
         cmocka_unit_test(test_work_that_is_always_there_is_always_looked_for),
+        cmocka_unit_test(test_late_work_on_a_shared_cpu_is_not_looked_for),
         cmocka_unit_test(test_work_that_comes_late_is_still_found),
         cmocka_unit_test(test_one_miss_is_forgiven_and_two_in_a_row_are_not),
         cmocka_unit_test(test_an_idle_guest_costs_half_a_look_a_wait),

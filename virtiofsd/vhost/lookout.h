@@ -81,9 +81,12 @@ static inline void lookout_give_up(struct lookout *l, unsigned most)
  */
 static inline void lookout_end(struct lookout *l, unsigned found, uint64_t ns)
 {
+    bool futile = found > 0 ? found > LOOKOUT_SHARED && ns > (uint64_t)found * LOOKOUT_SHARED_NS
+                            : l->looks == 0 || l->missed;
+
     if (ns > LOOKOUT_CROWDED_NS) {
         lookout_give_up(l, LOOKOUT_REST_CROWDED);
-    } else if (found > LOOKOUT_SHARED && ns > (uint64_t)found * LOOKOUT_SHARED_NS) {
+    } else if (futile) {
         lookout_give_up(l, LOOKOUT_REST_IDLE);
     } else if (found > 0) {
         unsigned aim = found * 4 < LOOKOUT_MAX ? found * 4 : LOOKOUT_MAX;
@@ -91,8 +94,6 @@ static inline void lookout_end(struct lookout *l, unsigned found, uint64_t ns)
         l->missed = false;
         if (ns > 0)
             l->pause -= (l->pause + 15) / 16; /* on a crowded CPU some waits are short by luck */
-    } else if (l->looks == 0 || l->missed) {
-        lookout_give_up(l, LOOKOUT_REST_IDLE);
     } else {
         l->missed = true;
     }
