@@ -241,6 +241,7 @@ HOST void vdev_set_power(struct vdev *d, enum vdev_power p);
 HOST void vdev_unplug(struct vdev *d); /* from now on every register reads as ones */
 HOST void vdev_forbid(struct vdev *d, const char *why); /* registers may not be touched any more */
 HOST void vdev_decode(struct vdev *d, bool on);         /* may it answer at its BARs? */
+HOST bool vdev_bus_master(const struct vdev *d);
 
 /* Interrupts: the NT side says where to. @line: INTx. */
 struct vdev_irq {

@@ -257,6 +257,8 @@ void vdev_config(struct vdev *d, uint32_t offset, void *bytes, uint32_t n, bool 
         memcpy(bytes, d->config + offset, n);
     else if (offset < 0x40)
         memcpy(d->config + offset, bytes, n);
+    if (write && !(d->config[PCI_COMMAND] & PCI_BUS_MASTER))
+        proxy_stop(d->proxy); /* cut off from memory */
 }
 
 bool vdev_bar(const struct vdev *d, unsigned i, uint64_t *phys, uint64_t *size)
@@ -370,7 +372,7 @@ static uint64_t read_common(struct vdev *d, uint32_t at)
     case REG_STATUS:
         d->reset_seen |= d->status == 0;
         d->features_read_back |= (d->status & STATUS_FEATURES_OK) != 0;
-        return d->stuck && d->status == 0 ? STATUS_DRIVER_OK : d->status;
+        return d->status;
     case REG_GENERATION:
         return d->generation;
     case REG_QUEUE_SELECT:
@@ -443,6 +445,8 @@ static void go_live(struct vdev *d)
 
 static void write_status(struct vdev *d, uint8_t v)
 {
+    if (v == 0 && d->stuck)
+        return; /* goes on as if nothing had been written */
     if (v == 0) {
         reset(d);
         return;
@@ -572,7 +576,7 @@ static void notify(struct vdev *d, uint32_t at, uint64_t v)
     uint32_t q = at / NOTIFY_MULTIPLIER;
 
     if (!d->running) {
-        if (!(d->status & STATUS_NEEDS_RESET) && !d->stuck)
+        if (!(d->status & STATUS_NEEDS_RESET))
             ver_complain("virtio-order", "queue %u kicked before DRIVER_OK or after reset", q);
         return;
     }
@@ -659,7 +663,7 @@ void vdev_set_power(struct vdev *d, enum vdev_power p)
 {
     bool down = p != VDEV_D0;
 
-    if (down && !d->powered_down && d->running)
+    if (down && !d->powered_down && d->running && vdev_bus_master(d))
         ver_complain("power", "powered down while the device is running");
     if (down && dma_pinned(d->dma))
         ver_complain("power", "powered down while the device owns memory");
@@ -691,7 +695,14 @@ void vdev_decode(struct vdev *d, bool on)
 {
     pthread_mutex_lock(&d->lock);
     d->config[PCI_COMMAND] = on ? PCI_MEMORY : 0;
+    d->running &= on;
     pthread_mutex_unlock(&d->lock);
+    proxy_stop(d->proxy);
+}
+
+bool vdev_bus_master(const struct vdev *d)
+{
+    return (d->config[PCI_COMMAND] & PCI_BUS_MASTER) != 0;
 }
 
 bool vdev_running(const struct vdev *d)

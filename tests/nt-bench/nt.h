@@ -92,6 +92,8 @@ uint64_t nt_mdl_page(PMDL mdl, ULONG i);
 
 /* How the HAL behaves: 1 calls back from a thread of its own, because map registers are short. */
 extern BOOLEAN nt_dma_defer;
+/* nt_dma_check_unlock() - complain if a scatter/gather list of this MDL is alive */
+void nt_dma_check_unlock(PMDL mdl, const void *caller);
 
 /* ---- nt_pdo.c ---- */
 

@@ -28,6 +28,8 @@ struct adapter {
 
 /* What a list has mapped; lists themselves are the driver's to scribble on. */
 struct mapped {
+    LIST_ENTRY link;
+    PMDL mdl;
     ULONG n;
     BOOLEAN ours; /* the list's memory */
     struct run {
@@ -36,6 +38,18 @@ struct mapped {
 };
 
 static DMA_OPERATIONS operations;
+static LIST_ENTRY live_lists = {&live_lists,
+                                &live_lists}; /* of struct mapped, under the big lock */
+
+void nt_dma_check_unlock(PMDL mdl, const void *caller)
+{
+    k_lock();
+    for (PLIST_ENTRY e = live_lists.Flink; e != &live_lists; e = e->Flink)
+        if (CONTAINING_RECORD(e, struct mapped, link)->mdl == mdl)
+            ver_complain("dma-in-flight", "pages unlocked at %s while the device may touch them",
+                         ver_where(caller));
+    k_unlock();
+}
 
 static struct adapter *adapter_of(PDMA_ADAPTER a, const void *caller)
 {
@@ -219,6 +233,10 @@ static NTSTATUS make_list(struct adapter *a, PDEVICE_OBJECT device, PMDL mdl, PV
         call.list->Elements[i].Length = (ULONG)m->run[i].size;
         call.list->Elements[i].Reserved = 0;
     }
+    m->mdl = mdl;
+    k_lock();
+    InsertTailList(&live_lists, &m->link);
+    k_unlock();
     ver_take(VER_SG_LIST, call.list, (uint64_t)(ULONG_PTR)m, caller);
     if (nt_dma_defer) {
         struct list_call *later = bench_alloc(sizeof(*later));
@@ -264,6 +282,9 @@ static VOID NTAPI put_list(PDMA_ADAPTER dma, PSCATTER_GATHER_LIST list, BOOLEAN 
     if (!ver_give(VER_SG_LIST, list, &detail))
         ver_stop("sg-list", "%p put at %s is none", (void *)list, ver_where(CALLER));
     m = (struct mapped *)(ULONG_PTR)detail;
+    k_lock();
+    RemoveEntryList(&m->link);
+    k_unlock();
     for (ULONG i = 0; i < m->n; i++)
         dma_unmap(a->device, m->run[i].bus, m->run[i].size, "scatter/gather list");
     if (m->ours)

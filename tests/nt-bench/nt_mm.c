@@ -197,6 +197,7 @@ VOID NTAPI MmUnlockPages(PMDL m)
     nt_irql("MmUnlockPages", PASSIVE_LEVEL, DISPATCH_LEVEL, CALLER);
     if (!(m->MdlFlags & MDL_PAGES_LOCKED) || !ver_give(VER_LOCKED_PAGES, m, NULL))
         ver_stop("mdl", "unlocked at %s but not locked", ver_where(CALLER));
+    nt_dma_check_unlock(m, CALLER);
     if (m->MdlFlags & MDL_MAPPED_TO_SYSTEM_VA)
         MmUnmapLockedPages(m->MappedSystemVa, m);
     m->MdlFlags &= (CSHORT)~MDL_PAGES_LOCKED;

@@ -97,7 +97,7 @@ static NTSTATUS start(struct nt_pdo *p)
 
 static NTSTATUS stop(struct nt_pdo *p, const char *why)
 {
-    if (!p->surprise && vdev_running(p->device))
+    if (!p->surprise && vdev_running(p->device) && vdev_bus_master(p->device))
         ver_complain("pnp", "device is still running %s", why);
     p->started = FALSE;
     vdev_decode(p->device, false);
