@@ -72,7 +72,7 @@ HOST unsigned ver_count(enum ver_thing kind);
 /* ver_leaks() - complain about everything still taken, pool included */
 HOST void ver_leaks(void);
 
-/* What the hot path costs; reset and read by scenarios. */
+/* What the hot path costs. Counted atomically. */
 struct ver_costs {
     uint64_t pool_allocations;
     uint64_t payload_mappings; /* of locked pages into system space: a copy needs one */
@@ -83,6 +83,8 @@ struct ver_costs {
     uint64_t requests; /* chains that the device took */
 };
 HOST struct ver_costs *ver_costs(void);
+/* ver_costs_take() - what it cost since the last call */
+HOST struct ver_costs ver_costs_take(void);
 
 /* bench_alloc() - zeroed memory of the bench itself, no driver ever sees it; bench_free() takes NULL */
 HOST void *bench_alloc(size_t size);

@@ -702,12 +702,19 @@ void vdev_decode(struct vdev *d, bool on)
 
 bool vdev_bus_master(const struct vdev *d)
 {
-    return (d->config[PCI_COMMAND] & PCI_BUS_MASTER) != 0;
+    return (d->config[PCI_COMMAND] & PCI_BUS_MASTER) !=
+           0; /* changed by one thread, the asking one */
 }
 
 bool vdev_running(const struct vdev *d)
 {
-    return d->running;
+    struct vdev *v = (struct vdev *)(uintptr_t)d;
+    bool running;
+
+    pthread_mutex_lock(&v->lock);
+    running = v->running;
+    pthread_mutex_unlock(&v->lock);
+    return running;
 }
 
 uint32_t vdev_resets(const struct vdev *d)
@@ -810,7 +817,9 @@ void vdev_lie(struct vdev *d, enum vdev_lie lie)
 
 void vdev_fault(struct vdev *d, enum vdev_fault f)
 {
+    pthread_mutex_lock(&d->lock);
     d->stuck = f == FAULT_STUCK_RESET;
+    pthread_mutex_unlock(&d->lock);
     if (f == FAULT_NEEDS_RESET) {
         proxy_fault(d->proxy, FAULT_HOLD);
         vdev_needs_reset(d);

@@ -108,7 +108,7 @@ static void check_completion(PIRP irp, const void *caller)
     if (irp->IoStatus.Status == STATUS_PENDING || irp->IoStatus.Status == -1)
         ver_complain("irp-status", "completed with status %#x at %s", irp->IoStatus.Status,
                      ver_where(caller));
-    if (irp->CancelRoutine)
+    if (__atomic_load_n(&irp->CancelRoutine, __ATOMIC_ACQUIRE))
         ver_complain("irp-cancel", "completed with a cancel routine set, at %s", ver_where(caller));
     if (irp->CurrentLocation > irp->StackCount)
         ver_stop("irp", "completed by nobody's stack location, at %s", ver_where(caller));

@@ -393,27 +393,29 @@ static void the_hot_path_allocates_and_copies_nothing(void)
     struct rig *r = rig_up(NULL);
     struct handle *h = rig_open(r);
     struct rig_buffer aligned = {0, FALSE};
-    struct ver_costs *costs = ver_costs();
+    struct ver_costs costs;
     uint64_t fh, node;
 
     fuse_init(h);
     node = fuse_create(h, "file", &fh);
     program(h, 0);
-    RtlZeroMemory(costs, sizeof(*costs));
+    (void)ver_costs_take();
     program(h, 0);
-    CHECK(costs->pool_allocations == 0, "%llu pool allocations in 100 requests",
-          (unsigned long long)costs->pool_allocations);
+    costs = ver_costs_take();
+    CHECK(costs.pool_allocations == 0, "%llu pool allocations in 100 requests",
+          (unsigned long long)costs.pool_allocations);
     ver_note("100 GETATTR: %llu kicks, %llu interrupts, %llu DPCs, %llu register accesses",
-             (unsigned long long)costs->kicks, (unsigned long long)costs->interrupts,
-             (unsigned long long)costs->dpcs, (unsigned long long)costs->register_accesses);
-    CHECK(costs->kicks <= costs->requests && costs->interrupts <= costs->requests,
+             (unsigned long long)costs.kicks, (unsigned long long)costs.interrupts,
+             (unsigned long long)costs.dpcs, (unsigned long long)costs.register_accesses);
+    CHECK(costs.kicks <= costs.requests && costs.interrupts <= costs.requests,
           "more kicks or interrupts than requests");
-    RtlZeroMemory(costs, sizeof(*costs));
+    (void)ver_costs_take();
     write_out(h, node, fh, 65536, &aligned, 1);
     read_back(h, node, fh, 65536, &aligned);
-    CHECK(costs->pool_allocations == 0 && costs->payload_mappings == 0,
-          "data: %llu pool allocations, %llu mappings", (unsigned long long)costs->pool_allocations,
-          (unsigned long long)costs->payload_mappings);
+    costs = ver_costs_take();
+    CHECK(costs.pool_allocations == 0 && costs.payload_mappings == 0,
+          "data: %llu pool allocations, %llu mappings", (unsigned long long)costs.pool_allocations,
+          (unsigned long long)costs.payload_mappings);
     rig_close(h);
     rig_eject(r);
 }
@@ -423,7 +425,7 @@ static void a_batch_costs_few_kicks_and_interrupts(void)
     struct rig *r = rig_up(NULL);
     struct handle *h = rig_open(r);
     struct rig_io *io[100];
-    struct ver_costs *costs = ver_costs();
+    struct ver_costs costs;
 
     fuse_init(h);
     vdev_fault(r->device, FAULT_HOLD);
@@ -431,14 +433,15 @@ static void a_batch_costs_few_kicks_and_interrupts(void)
         io[i] = fuse_send_getattr(h);
     CHECK(vdev_wait_held(r->device, 100), "not with the device");
     vdev_fault(r->device, FAULT_NONE);
-    RtlZeroMemory(costs, sizeof(*costs));
+    (void)ver_costs_take();
     vdev_release(r->device, 0);
     for (int i = 0; i < 100; i++) {
         CHECK(NT_SUCCESS(rig_io_wait(io[i], 3000)), "%#x", io[i]->status);
         rig_io_free(io[i]);
     }
-    CHECK(costs->interrupts <= 60, "%llu interrupts for 100 completions",
-          (unsigned long long)costs->interrupts);
+    costs = ver_costs_take();
+    CHECK(costs.interrupts <= 60, "%llu interrupts for 100 completions",
+          (unsigned long long)costs.interrupts);
     rig_close(h);
     rig_eject(r);
 }

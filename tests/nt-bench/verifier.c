@@ -229,6 +229,16 @@ struct ver_costs *ver_costs(void)
     return &ledger.costs;
 }
 
+struct ver_costs ver_costs_take(void)
+{
+    struct ver_costs taken;
+    uint64_t *from = (uint64_t *)&ledger.costs, *to = (uint64_t *)&taken;
+
+    for (size_t i = 0; i < sizeof(taken) / sizeof(*from); i++)
+        to[i] = __atomic_exchange_n(&from[i], 0, __ATOMIC_RELAXED);
+    return taken;
+}
+
 void *bench_alloc(size_t size)
 {
     void *p = calloc(1, size);
