@@ -266,11 +266,8 @@ static bool walk(struct proxy *p, struct chain *c, const struct ring_desc *table
 static struct chain *look_at_next(struct proxy *p, uint32_t qi)
 {
     struct queue *q = &p->queue[qi];
-    struct chain *c;
+    struct chain *c = calloc(1, sizeof(*c));
 
-    if (__atomic_load_n(&q->ring.avail->idx, __ATOMIC_ACQUIRE) == q->ring.last_avail)
-        return NULL;
-    c = calloc(1, sizeof(*c));
     if (!c || !(c->seg = calloc(MAX_SEGS, sizeof(*c->seg))))
         ver_stop("bench", "out of memory");
     c->queue = qi;
@@ -432,41 +429,53 @@ static void serve(struct proxy *p, struct chain *c)
         give_back(p, c, answer(p, c));
 }
 
+/* A chain that cannot be served goes back empty. Return: false when the queue is to stop. */
+static bool refuse(struct proxy *p, uint32_t qi, int r)
+{
+    struct queue *q = &p->queue[qi];
+
+    ver_complain("ring", "queue %u: the device cannot serve chain %u (%d)", qi, p->popped.head, r);
+    if (r == -RING_EINVAL)
+        q->live = false;
+    else
+        ring_dev_push(&q->ring, p->popped.head, 0);
+    return q->live;
+}
+
+static void take_over(struct proxy *p, struct chain *c)
+{
+    p->queue[c->queue].taken++;
+    p->opcode[p->n_opcodes++ % OPCODE_LOG] = c->header.opcode;
+    __atomic_fetch_add(&ver_costs()->requests, 1, __ATOMIC_RELAXED);
+    pin(p, c, 1);
+    c->next = &p->all;
+    c->prev = p->all.prev;
+    c->prev->next = p->all.prev = c;
+    p->n_chains++;
+    c->held = p->fault == FAULT_HOLD;
+    if (!c->held)
+        serve(p, c);
+}
+
 static void take_chains(struct proxy *p, uint32_t qi)
 {
     struct queue *q = &p->queue[qi];
 
-    for (;;) {
+    while (q->live &&
+           __atomic_load_n(&q->ring.avail->idx, __ATOMIC_ACQUIRE) != q->ring.last_avail) {
         struct chain *c = look_at_next(p, qi);
         int r = ring_dev_pop(&q->ring, &p->popped);
 
-        if (r <= 0 || !c) {
-            if (r < 0 || (r == 1 && !c))
-                ver_complain("ring", "queue %u: the device cannot serve chain %u (%d)", qi,
-                             p->popped.head, r);
-            if (r == -RING_EINVAL)
-                q->live = false;
-            if (r == -RING_EPROTO || r == 1)
-                ring_dev_push(&q->ring, p->popped.head, 0);
-            if (c) {
-                free(c->seg);
-                free(c);
-            }
-            if (r <= 0 && r != -RING_EPROTO)
-                return;
+        if (r == 1 && c) {
+            take_over(p, c);
             continue;
         }
-        q->taken++;
-        p->opcode[p->n_opcodes++ % OPCODE_LOG] = c->header.opcode;
-        __atomic_fetch_add(&ver_costs()->requests, 1, __ATOMIC_RELAXED);
-        pin(p, c, 1);
-        c->next = &p->all;
-        c->prev = p->all.prev;
-        c->prev->next = p->all.prev = c;
-        p->n_chains++;
-        c->held = p->fault == FAULT_HOLD;
-        if (!c->held)
-            serve(p, c);
+        if (c) {
+            free(c->seg);
+            free(c);
+        }
+        if (!refuse(p, qi, r))
+            return;
     }
 }
 
