@@ -18,7 +18,7 @@ guest_begin() {
     work=$(mktemp -d "${TMPDIR:-/tmp}/viofs-test.XXXXXX") || exit 1
     shares=$(mktemp -d /dev/shm/viofs-test.XXXXXX) || exit 1
     trap guest_end EXIT
-    trap 'exit 143' INT TERM HUP
+    trap 'interrupted=yes' INT TERM HUP
     chmod 755 "$work" "$shares"
 }
 
@@ -34,8 +34,7 @@ needs_root() {
 guest_end() {
     trap '' INT TERM HUP
     local pid
-    for pid in "${guest_pids[@]}"; do kill_tree "$pid"; done
-    for pid in "${daemon_pid[@]}"; do kill_tree "$pid"; done
+    for pid in $(jobs -p); do kill_tree "$pid"; done
     wait 2>/dev/null
     if declare -F stage_clean_up >/dev/null; then stage_clean_up; fi
     rm -rf --one-file-system "$work" "$shares"
@@ -53,10 +52,13 @@ children_of() {
     cat /proc/"$1"/task/*/children 2>/dev/null
 }
 
-# nap - twenty milliseconds, without starting a program
+# nap - twenty milliseconds, without starting a program; here a signal ends the stage (bash 5.2 can crash
+# when a trap itself exits during read)
+interrupted=''
 exec {never}<> <(:)
 nap() {
     read -r -t 0.02 -u "$never" || true
+    [ -z "$interrupted" ] || exit 143
 }
 
 # wait_for SECONDS COMMAND... - repeat a command until it succeeds
