@@ -329,7 +329,6 @@ HOST void share_write(const char *name, const void *bytes, size_t n);
 HOST size_t share_read(const char *name, void *bytes, size_t room);
 HOST uint64_t share_stat_ino(const char *name);
 HOST void share_kill_daemon(void);
-HOST void share_freeze_daemon(bool on);
 
 /* ---- main.c ---------------------------------------------------------------------------------- */
 

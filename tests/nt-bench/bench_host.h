@@ -76,7 +76,6 @@ uint32_t proxy_held(struct proxy *p);
 uint32_t proxy_opcodes(struct proxy *p, uint32_t *opcodes, uint32_t room);
 uint64_t proxy_count(struct proxy *p, uint32_t queue);
 uint64_t proxy_features(struct proxy *p);
-uint32_t proxy_queues(struct proxy *p);
 
 /* device.c, for the proxy */
 void vdev_interrupt(struct vdev *d, uint32_t queue);

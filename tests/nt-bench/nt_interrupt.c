@@ -15,7 +15,6 @@
 #define VECTOR_BASE  0x70
 
 struct nt_interrupt {
-    LIST_ENTRY unused;
     PDEVICE_OBJECT pdo;
     ULONG version;
     ULONG messages;

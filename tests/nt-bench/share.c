@@ -107,12 +107,6 @@ void share_kill_daemon(void)
     }
 }
 
-void share_freeze_daemon(bool on)
-{
-    for (unsigned i = 0; i < n_daemons; i++)
-        daemon_kill(&daemons[i], on ? SIGSTOP : SIGCONT);
-}
-
 const char *share_path(void)
 {
     return daemons[0].share;
