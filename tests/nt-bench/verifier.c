@@ -110,8 +110,11 @@ void ver_complain(const char *rule, const char *format, ...)
 
 void ver_stop(const char *rule, const char *format, ...)
 {
+    static atomic_bool stopping;
     va_list args;
 
+    while (atomic_exchange(&stopping, true))
+        pause(); /* another thread is ending the process, and is not to be disturbed */
     va_start(args, format);
     say("STOPPED", rule, format, args);
     va_end(args);
