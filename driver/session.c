@@ -99,7 +99,8 @@ void drv_session_lost(struct drv_device *dev)
 
     KeAcquireSpinLock(&dev->lock, &irql);
     s->live = s->init_sent = false;
-    s->closing = s->destroy_due = false;
+    s->closing = false;
+    drv_store(&s->destroy_due, false); /* looked at without the lock */
     s->epoch++;
     KeSetEvent(&s->closed, IO_NO_INCREMENT, FALSE);
     KeReleaseSpinLock(&dev->lock, irql);
