@@ -18,6 +18,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "host/clock.h"
 #include "host/log.h"
 #include "server/dispatch.h"
 
@@ -97,14 +98,6 @@ void dispatch_init(struct server *srv)
     }
 }
 
-static uint64_t now_ns(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 int64_t rq_error(struct srv_req *rq, int err)
 {
     rq->err = err;
@@ -165,10 +158,10 @@ int64_t run_handler(struct srv_req *rq)
     if (!stats)
         return guarded(rq);
     unsigned index = rq->c->op->index;
-    uint64_t start = now_ns();
+    uint64_t start = clock_ns();
     int64_t used = guarded(rq);
     if (used != VU_LATER)
-        stats_count(stats, index, rq->err, now_ns() - start);
+        stats_count(stats, index, rq->err, clock_ns() - start);
     return used;
 }
 

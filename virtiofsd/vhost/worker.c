@@ -39,6 +39,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "host/clock.h"
 #include "host/log.h"
 #include "host/thread.h"
 #include "vhost/device.h"
@@ -131,14 +132,6 @@ static int serve_batch(struct vq *q, struct worker *w)
 
 /* ---- waiting -------------------------------------------------------------------------------- */
 
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 /* Look for work a few times. Return: true if there is some, or an order. */
 static bool look_for_work(struct vq *q, struct worker *w)
 {
@@ -147,13 +140,13 @@ static bool look_for_work(struct vq *q, struct worker *w)
 
     if (looks == 0)
         return false;
-    uint64_t start = timed ? now_ns() : 0;
+    uint64_t start = timed ? clock_ns() : 0;
     for (unsigned i = 1; i <= looks && found == 0; i++) {
         sched_yield();
         if (ring_dev_waiting(&q->ring) > 0 || told_to_stop(q))
             found = i;
     }
-    lookout_end(&w->lookout, found, timed ? now_ns() - start : 0);
+    lookout_end(&w->lookout, found, timed ? clock_ns() - start : 0);
     return found > 0;
 }
 
