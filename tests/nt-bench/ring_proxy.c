@@ -31,7 +31,7 @@
 #include <unistd.h>
 
 #include "tests/frontend/frontend_internal.h"
-#include "tests/nt-bench/bench_host.h"
+#include "tests/nt-bench/chain.h"
 
 #define MAX_QUEUES     34u
 #define MAX_SEGS       (2 * RING_MAX_SEGS)
@@ -42,24 +42,16 @@
 #define ALL_FEATURES                                                                               \
     (1ull << RING_F_VERSION_1 | 1ull << RING_F_INDIRECT_DESC | 1ull << RING_F_EVENT_IDX)
 
-struct chain_seg {
-    uint64_t bus;
-    uint32_t len;
-    bool write;
-};
-
 /* One chain that the device has. On the held list, or with the daemon. */
 struct chain {
     struct chain *prev, *next;
     uint32_t queue;
     uint16_t head;
     bool held, with_daemon;
-    uint32_t n, n_out;
-    uint64_t out_len, in_len;
     struct fuse_in_header header;
     struct ring_desc *table; /* with the daemon */
     uint32_t table_entries;
-    struct chain_seg *seg;
+    struct chain_list segs;
 };
 
 struct queue {
@@ -157,109 +149,16 @@ uint64_t proxy_features(struct proxy *p)
 
 /* ---- chains ---------------------------------------------------------------------------------- */
 
-static void pin(struct proxy *p, const struct chain *c, int delta)
-{
-    for (uint32_t i = 0; i < c->n; i++)
-        dma_pin(p->dma, c->seg[i].bus, c->seg[i].len, delta);
-}
-
 static void forget_chain(struct proxy *p, struct chain *c)
 {
-    pin(p, c, -1);
+    chain_pin(p->dma, &c->segs, -1);
     c->prev->next = c->next;
     c->next->prev = c->prev;
     p->n_chains--;
     if (c->table)
         fe_free_mem(p->fe, c->table, c->table_entries * sizeof(*c->table));
-    free(c->seg);
+    free(c->segs.seg);
     free(c);
-}
-
-/* Copy between @bytes and the chain's readable or writable part. */
-static void chain_copy(struct proxy *p, const struct chain *c, bool writable, uint64_t offset,
-                       void *bytes, uint64_t n)
-{
-    uint8_t *b = bytes;
-
-    for (uint32_t i = 0; i < c->n && n > 0; i++) {
-        uint64_t at = 0;
-
-        if (c->seg[i].write != writable)
-            continue;
-        if (offset >= c->seg[i].len) {
-            offset -= c->seg[i].len;
-            continue;
-        }
-        for (at = offset, offset = 0; at < c->seg[i].len && n > 0;) {
-            uint64_t run = c->seg[i].len - at;
-            uint8_t *host;
-
-            run = run < n ? run : n;
-            host = dma_translate(p->dma, c->seg[i].bus + at, &run);
-            if (!host)
-                return;
-            memcpy(writable ? host : b, writable ? b : host, run);
-            at += run;
-            b += run;
-            n -= run;
-        }
-    }
-}
-
-static bool add_seg(struct proxy *p, struct chain *c, const struct ring_desc *d)
-{
-    bool write = d->flags & RING_DESC_F_WRITE;
-
-    if (c->n == MAX_SEGS) {
-        ver_complain("ring", "chain %u has no end", c->head);
-        return false;
-    }
-    if (!dma_check(p->dma, d->addr, d->len, write ? DMA_FROM_DEVICE : DMA_TO_DEVICE, "descriptor"))
-        return false;
-    c->seg[c->n++] = (struct chain_seg){d->addr, d->len, write};
-    if (write) {
-        c->in_len += d->len;
-    } else {
-        c->out_len += d->len;
-        c->n_out = c->n;
-    }
-    return true;
-}
-
-/* Walk one table of @size entries from @at on. */
-static bool walk(struct proxy *p, struct chain *c, const struct ring_desc *table, uint32_t size,
-                 uint32_t at, bool indirect)
-{
-    for (uint32_t steps = 0; steps <= size; steps++) {
-        struct ring_desc d = table[at];
-
-        if (d.flags & RING_DESC_F_INDIRECT) {
-            uint64_t len = d.len;
-            const struct ring_desc *inner;
-
-            if (indirect || (d.flags & RING_DESC_F_NEXT) || d.len == 0 || d.len % sizeof(d)) {
-                ver_complain("ring", "bad indirect descriptor in chain %u", c->head);
-                return false;
-            }
-            if (!dma_check(p->dma, d.addr, d.len, DMA_TO_DEVICE, "indirect table"))
-                return false;
-            inner = dma_translate(p->dma, d.addr, &len);
-            if (len < d.len) {
-                ver_complain("ring", "indirect table of chain %u is not contiguous", c->head);
-                return false;
-            }
-            return walk(p, c, inner, d.len / (uint32_t)sizeof(d), 0, true);
-        }
-        if (!add_seg(p, c, &d))
-            return false;
-        if (!(d.flags & RING_DESC_F_NEXT))
-            return true;
-        at = d.next;
-        if (at >= size)
-            break;
-    }
-    ver_complain("ring", "chain %u is not sound", c->head);
-    return false;
 }
 
 /* The chain that the driver has made available next; complains when the device may not touch it. */
@@ -268,15 +167,17 @@ static struct chain *look_at_next(struct proxy *p, uint32_t qi)
     struct queue *q = &p->queue[qi];
     struct chain *c = calloc(1, sizeof(*c));
 
-    if (!c || !(c->seg = calloc(MAX_SEGS, sizeof(*c->seg))))
+    if (!c || !(c->segs.seg = calloc(MAX_SEGS, sizeof(*c->segs.seg))))
         ver_stop("bench", "out of memory");
+    c->segs.room = MAX_SEGS;
     c->queue = qi;
     c->head = q->ring.avail->ring[q->ring.last_avail & (q->ring.size - 1)];
-    if (c->head < q->ring.size && walk(p, c, q->ring.desc, q->ring.size, c->head, false)) {
-        chain_copy(p, c, false, 0, &c->header, sizeof(c->header));
+    if (c->head < q->ring.size &&
+        chain_walk(p->dma, &c->segs, q->ring.desc, q->ring.size, c->head)) {
+        chain_copy(p->dma, &c->segs, false, 0, &c->header, sizeof(c->header));
         return c;
     }
-    free(c->seg);
+    free(c->segs.seg);
     free(c);
     return NULL;
 }
@@ -290,18 +191,18 @@ static uint32_t describe(struct proxy *p, const struct chain *c, struct ring_bus
     uint32_t n = 0;
 
     *n_out = 0;
-    for (uint32_t i = 0; i < c->n; i++) {
-        for (uint64_t at = 0, run; at < c->seg[i].len; at += run) {
+    for (uint32_t i = 0; i < c->segs.n; i++) {
+        for (uint64_t at = 0, run; at < c->segs.seg[i].len; at += run) {
             uint8_t *host;
 
-            run = c->seg[i].len - at;
-            host = dma_translate(p->dma, c->seg[i].bus + at, &run);
+            run = c->segs.seg[i].len - at;
+            host = dma_translate(p->dma, c->segs.seg[i].bus + at, &run);
             if (!host || n == room)
                 return 0;
             to[n++] = (struct ring_bus_seg){
                 MEM_PHYS_BASE + (uint64_t)(host - mem_linear(MEM_PHYS_BASE, NULL)), (uint32_t)run};
         }
-        if (!c->seg[i].write)
+        if (!c->segs.seg[i].write)
             *n_out = n;
     }
     return n;
@@ -338,9 +239,9 @@ static uint32_t answer(struct proxy *p, const struct chain *c)
         struct fuse_init_out init;
     } r = {.h = {.len = sizeof(r.h), .unique = c->header.unique}};
 
-    if (c->in_len < sizeof(r.h))
+    if (c->segs.in_len < sizeof(r.h))
         return 0;
-    if (c->header.opcode == FUSE_INIT && c->in_len >= sizeof(r)) {
+    if (c->header.opcode == FUSE_INIT && c->segs.in_len >= sizeof(r)) {
         r.h.len = sizeof(r);
         r.init.major = FUSE_KERNEL_VERSION;
         r.init.minor = FUSE_KERNEL_MINOR_VERSION;
@@ -349,7 +250,7 @@ static uint32_t answer(struct proxy *p, const struct chain *c)
     } else {
         r.h.error = -ENOSYS;
     }
-    chain_copy(p, c, true, 0, &r, r.h.len);
+    chain_copy(p->dma, &c->segs, true, 0, &r, r.h.len);
     return r.h.len;
 }
 
@@ -359,13 +260,13 @@ static void spoil_reply(struct proxy *p, const struct chain *c)
 {
     struct fuse_out_header h;
 
-    if (c->in_len < sizeof(h))
+    if (c->segs.in_len < sizeof(h))
         return;
     memset(&h, 0, sizeof(h));
     h.len = p->fault == FAULT_REPLY_LEN ? 0x7fffffff : (uint32_t)sizeof(h);
     h.unique = p->fault == FAULT_REPLY_UNIQUE ? c->header.unique + 1 : c->header.unique;
     h.error = p->fault == FAULT_REPLY_ERROR ? INT32_MIN : 0;
-    chain_copy(p, c, true, 0, &h, sizeof(h));
+    chain_copy(p->dma, &c->segs, true, 0, &h, sizeof(h));
 }
 
 static uint16_t idle_head(const struct proxy *p, const struct queue *q, uint16_t head)
@@ -396,7 +297,7 @@ static void give_back(struct proxy *p, struct chain *c, uint32_t used)
         head = idle_head(p, q, head);
         break;
     case FAULT_USED_LEN_LONG:
-        used = (uint32_t)c->in_len + 4096;
+        used = (uint32_t)c->segs.in_len + 4096;
         break;
     case FAULT_USED_LEN_SHORT:
         used = 4;
@@ -447,7 +348,7 @@ static void take_over(struct proxy *p, struct chain *c)
     p->queue[c->queue].taken++;
     p->opcode[p->n_opcodes++ % OPCODE_LOG] = c->header.opcode;
     __atomic_fetch_add(&ver_costs()->requests, 1, __ATOMIC_RELAXED);
-    pin(p, c, 1);
+    chain_pin(p->dma, &c->segs, 1);
     c->next = &p->all;
     c->prev = p->all.prev;
     c->prev->next = p->all.prev = c;
@@ -471,7 +372,7 @@ static void take_chains(struct proxy *p, uint32_t qi)
             continue;
         }
         if (c) {
-            free(c->seg);
+            free(c->segs.seg);
             free(c);
         }
         if (!refuse(p, qi, r))
