@@ -1,0 +1,455 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * client_int.h - the parts of the client among themselves
+ *
+ * Theory of operation
+ *
+ *   session.c  INIT, the probe, DESTROY          recover.c  a new session under the same nodes
+ *   call.c     send a request, check its reply   reply.c    what replies may look like
+ *   node.c     nodes, lookup counts, FORGET      names.c    names that are known
+ *   attr.c     attributes                        ops.c      what changes directories
+ *   fold.c     case-insensitive names            health.c   is the host there?
+ *   file.c, io.c, dir.c, xattr.c                 handles, data, listings, extended attributes
+ *
+ *   Sessions. Node ids and handles mean something in the session that gave them only. Sessions are
+ *   numbered from 1 (c->session_no); every id is kept with its number, and call.c, under the gate, refuses
+ *   to send an id into another session: a handle of yesterday never names somebody else's file.
+ *   A node whose session is over is found again by one of its names, when it is next used, and is only
+ *   taken for the same if type, host inode and birth time agree (recover.c).
+ *
+ *   Stamps. Answers travel at the same time and may arrive in any order. Whoever is about to ask takes a
+ *   stamp (cli_stamp()); what arrives is only cached if nothing that the answer speaks of was changed by us
+ *   since then. c->clock counts our own changes.
+ *
+ * Locks, in this order, none held across a round trip:
+ *   c->tree     nodes' table, counts, links; names; sessions of nodes
+ *   node->lock  attributes, the folded index' pointer, handles (file.c)
+ *   c->forget.lock   ids to be forgotten
+ *   c->gate.lock     requests in flight, the session's number and state
+ *   c->misc     owner ids, statfs answer
+ */
+#ifndef VIOFS_CLIENT_INT_H
+#define VIOFS_CLIENT_INT_H
+
+#include <stdatomic.h>
+
+#include "lib/fuse/fuse_call.h"
+#include "service/client/client.h"
+#include "service/client/linux_errno.h"
+#include "service/client/os.h"
+
+/* Linux' numbers, whatever the compiler's headers say (asm-generic/fcntl.h, linux/stat.h; x86). */
+enum {
+    LX_O_RDONLY = 0,
+    LX_O_WRONLY = 1,
+    LX_O_RDWR = 2,
+    LX_O_CREAT = 0100,
+    LX_O_EXCL = 0200,
+    LX_O_TRUNC = 01000,
+    LX_O_APPEND = 02000,
+    LX_O_DIRECTORY = 0200000,
+};
+enum {
+    LX_S_IFMT = 0170000,
+    LX_S_IFSOCK = 0140000,
+    LX_S_IFLNK = 0120000,
+    LX_S_IFREG = 0100000,
+    LX_S_IFBLK = 0060000,
+    LX_S_IFDIR = 0040000,
+    LX_S_IFCHR = 0020000,
+    LX_S_IFIFO = 0010000,
+};
+
+#define CLI_ROOT_ID    FUSE_ROOT_ID
+#define CLI_NAME_BYTES 255
+
+/* ---- doubly linked lists whose head is a link itself ---------------------------------------- */
+
+struct cli_link {
+    struct cli_link *prev, *next; /* both NULL: in no list */
+};
+
+static inline void cli_list_init(struct cli_link *head)
+{
+    head->prev = head->next = head;
+}
+static inline bool cli_list_empty(const struct cli_link *head)
+{
+    return head->next == head;
+}
+static inline void cli_list_add(struct cli_link *head, struct cli_link *l) /* at the end */
+{
+    l->prev = head->prev;
+    l->next = head;
+    l->prev->next = l;
+    head->prev = l;
+}
+static inline void cli_list_del(struct cli_link *l) /* fine if it is in no list */
+{
+    if (!l->next)
+        return;
+    l->prev->next = l->next;
+    l->next->prev = l->prev;
+    l->prev = l->next = NULL;
+}
+#define CLI_CONTAINER(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
+
+/* ---- nodes and names -------------------------------------------------------------------------- */
+
+struct cli_fold;    /* fold.c */
+struct cli_node_io; /* file.c */
+
+/*
+ * An inode of the host. Lives while somebody refers to it, a name below it is known, or the cache keeps it.
+ */
+struct cli_node {
+    uint32_t type; /* S_IFMT bits; never changes */
+
+    /* c->tree */
+    uint64_t id, generation;
+    uint64_t lookups;  /* that the host counts for us under this id in this session */
+    uint32_t session;  /* that id and lookups belong to */
+    bool stale;        /* id is of no use any more although the session is (ESTALE) */
+    bool hashed;       /* in the table under its id */
+    uint32_t users;    /* references given away */
+    uint32_t children; /* names whose directory this is */
+    struct cli_node *hash_next;
+    struct cli_link idle;  /* in c->idle while users == 0 and children == 0 */
+    struct cli_link names; /* names that lead here: struct cli_dentry.alias */
+    uint32_t n_names;
+    struct cli_link dentries; /* of a directory: struct cli_dentry.sibling */
+    uint64_t ino;             /* identity on the host, with btime, for finding it again */
+    struct cli_time id_btime;
+    bool has_id_btime;
+    uint64_t changed_at; /* of a directory: stamp of the last change that we made to its names */
+
+    cli_mutex lock;
+    /* lock */
+    struct cli_attr attr;
+    bool has_attr;
+    uint64_t attr_until;   /* cli_clock_ms() until which attr holds */
+    uint64_t attr_changed; /* stamp: answers to older questions are not cached */
+    bool own_change;       /* of a directory: the next new mtime is our doing */
+    bool btime_asked;      /* the host was asked for a birth time once (STATX) */
+    struct cli_fold *fold;
+    struct cli_node_io *io; /* file.c's: open handles; NULL whenever no file is open */
+};
+
+/* A name in a directory: known to lead to a node, or (node NULL) known to be missing. c->tree */
+struct cli_dentry {
+    struct cli_dentry *hash_next;
+    struct cli_link sibling; /* in dir->dentries */
+    struct cli_link alias;   /* in node->names, or in c->negative (oldest first) */
+    struct cli_node *dir;    /* counted in dir->children */
+    struct cli_node *node;   /* not counted: it takes its names with it */
+    uint64_t until;          /* cli_clock_ms() until which it holds; later it only serves to find
+                                 the node again */
+    uint32_t hash;
+    uint8_t len;
+    char name[]; /* len bytes */
+};
+
+/* ---- the client ------------------------------------------------------------------------------- */
+
+enum cli_state {
+    CLI_DOWN, /* no session; requests are -LE_ENOTCONN */
+    CLI_LIVE,
+    CLI_ENDED, /* the transport said -LE_ENOTCONN, or the epoch changed: cli_recover() is next */
+};
+
+#define CLI_OPCODES 64 /* standard opcodes are below, the extension has bits of its own */
+
+struct cli {
+    struct cli_transport *transport;
+    struct cli_options opt;     /* with defaults filled in */
+    struct cli_limits limits;   /* of this session; written by session.c while no request is out */
+    struct cli_session session; /* likewise */
+
+    _Atomic uint64_t clock; /* see "Stamps" */
+    _Atomic uint64_t unique;
+
+    cli_mutex tree;
+    struct cli_node *root;
+    struct cli_node **node_hash;
+    struct cli_dentry **name_hash;
+    uint32_t node_mask, name_mask;     /* buckets - 1 */
+    uint32_t n_nodes, n_names, n_idle; /* n_idle: nodes with users == 0 */
+    struct cli_link idle;              /* evictable nodes, longest unused first */
+    struct cli_link negative;          /* names that are known to be missing, oldest first */
+
+    struct {
+        cli_mutex lock;
+        struct fuse_forget_one *one;
+        uint32_t n, cap;
+        uint32_t session; /* that they belong to */
+    } forget;
+
+    struct {
+        cli_mutex lock;
+        cli_cond drained;
+        enum cli_state state;
+        uint32_t session_no; /* of the current session, from 1 */
+        uint32_t in_flight, max_in_flight;
+        uint64_t last_done_ms;  /* cli_clock_ms() when something was last answered */
+        uint64_t busy_since_ms; /* since when something has been out without a break */
+    } gate;
+
+    struct {
+        bool probing;      /* a probe is out */
+        uint64_t probe_ms; /* since when */
+        bool stalled;      /* said so in the log */
+    } health;              /* gate.lock */
+
+    struct {
+        _Atomic uint64_t requests, no_replies, forgotten;
+        _Atomic uint64_t by_opcode[CLI_OPCODES];
+    } count;
+    _Atomic uint64_t nosys; /* bit: this opcode was answered ENOSYS in this session */
+
+    cli_mutex misc;
+    uint32_t uid, gid;
+    struct cli_statfs statfs;
+    uint64_t statfs_until;
+
+    cli_mutex recovering; /* held by cli_recover() all the way: one at a time (it alone waits with a
+                             lock held, and nobody takes another lock's turn behind it) */
+    _Atomic uint64_t fold_bytes; /* of all folded indexes, bounded (fold.c) */
+};
+
+void cli_log(struct cli *c, int level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* ---- requests (call.c) ------------------------------------------------------------------------ */
+
+struct cli_arg {
+    const void *p;
+    uint32_t len;
+};
+#define CLI_ARGS 4
+
+/*
+ * A request as a part of the client describes it. Zero what does not apply.
+ */
+struct cli_req {
+    uint32_t opcode;
+    bool owner;             /* made with the ids of cli_owner_set(); else 0:0 */
+    bool no_retry;          /* hand ESTALE to the caller instead of finding the node again */
+    uint32_t session;       /* in: that handles in the arguments belong to, 0 if there are none.
+                              out: in which it was sent */
+    struct cli_node *node;  /* named by the header; NULL: the root */
+    struct cli_node *node2; /* whose id goes to *node2_id before the arguments are copied */
+    uint64_t *node2_id;
+    struct cli_arg arg[CLI_ARGS]; /* follow the header; strings with their NUL */
+    const void *data;             /* see cli_msg.data */
+    uint32_t data_len;
+    void *reply;
+    uint32_t reply_cap;
+    uint32_t reply_min; /* a success with fewer bytes is -LE_EIO */
+};
+
+/**
+ * cli_call() - send, wait, check [1, after ESTALE or in a new session the requests that find nodes again]
+ *
+ * Return: bytes at reply (reply_min..reply_cap), or -errno. Without asking: -LE_ENOSYS if the host said so
+ * before, -LE_EROFS for what changes a read-only share, -LE_ENOTCONN without a session, -LE_ESTALE if
+ * r->session is over or the node cannot be found in the new session. An error that the host cannot mean
+ * (positive, or below -4095) is -LE_EIO.
+ */
+int32_t cli_call(struct cli *c, struct cli_req *r);
+
+#define CLI_ASYNC_REQ 128 /* header and arguments of what may be sent without waiting */
+
+/* A request that is not waited for. The caller's, untouched until done(). */
+struct cli_async {
+    struct cli_msg msg; /* msg.result holds the checked result when done() is called */
+    struct cli *c;
+    uint32_t opcode, reply_min;
+    uint32_t session;                  /* in which it was sent */
+    void (*done)(struct cli_async *a); /* on any thread; may free `a`; must not wait for the host */
+    void *user;
+    uint64_t req[CLI_ASYNC_REQ / 8];
+};
+
+/**
+ * cli_submit() - as cli_call(), but a->done() tells; ESTALE is not retried
+ *
+ * The node must be usable (cli_node_ready()): nothing is waited for here.
+ * Return: 0: done() is called once, maybe already; -errno: never.
+ */
+int cli_submit(struct cli *c, struct cli_async *a, struct cli_req *r);
+
+/** cli_release() - RELEASE or RELEASEDIR, not waited for; nothing happens if the session is over */
+void cli_release(struct cli *c, struct cli_node *n, uint64_t fh, uint32_t session, bool dir);
+
+/** cli_enosys() - did the host say that it does not know this opcode? */
+bool cli_enosys(struct cli *c, uint32_t opcode);
+
+/** cli_session_no() - number of the session that is live, 0 if none is */
+uint32_t cli_session_no(struct cli *c);
+
+/* ---- replies (reply.c): the one place that looks at what the host sent ----------------------- */
+
+/* An entry of LOOKUP, CREATE, MKDIR, ..., READDIRPLUS, checked. */
+struct cli_entry {
+    uint64_t id; /* 0: the name is missing (LOOKUP) or was not looked up (READDIRPLUS) */
+    uint64_t generation;
+    uint64_t entry_ms, attr_ms; /* how long it holds, bounded to a day */
+    uint32_t session;           /* in which it came; the caller's to fill in from cli_req */
+    uint64_t stamp;             /* of the question; the caller's to fill in */
+    struct cli_attr attr;
+};
+
+/** cli_stamp() - take one before asking */
+uint64_t cli_stamp(struct cli *c);
+
+/** cli_ms() - a validity of the host in milliseconds, at most a day */
+uint64_t cli_ms(uint64_t sec, uint32_t nsec);
+
+/** cli_attr_parse() - @ext: NULL without the extension. Return: 0, or -LE_EIO for a type or times that cannot be. */
+int cli_attr_parse(const struct fuse_attr *a, const struct fuse_viofs_ext *ext,
+                   struct cli_attr *out);
+
+/** cli_entry_parse() - id 0 is fine and leaves attr zero. Return: 0, or -LE_EIO. */
+int cli_entry_parse(const struct fuse_entry_out *e, const struct fuse_viofs_ext *ext,
+                    struct cli_entry *out);
+
+/* One entry of READDIR or READDIRPLUS. */
+struct cli_rawent {
+    struct cli_entry entry; /* READDIRPLUS; id 0 if the host gave no node */
+    bool has_entry;
+    bool dots;         /* "." or "..": to be left out */
+    const char *name;  /* in the buffer */
+    uint32_t name_len; /* 1..255, no '/', no NUL */
+    uint32_t type;     /* S_IFMT bits, 0 unknown */
+    uint64_t ino, cookie;
+};
+
+enum cli_page { CLI_PAGE_PLAIN, CLI_PAGE_PLUS, CLI_PAGE_EXT };
+
+/**
+ * cli_dirent_next() - the entry at *pos, and move on
+ * Return: 1; 0 at the end; -LE_EIO for a page that no honest host sends.
+ * An entry without attributes that has a bad type is an error only for itself: has_entry is false then.
+ */
+int cli_dirent_next(const void *page, uint32_t len, uint32_t *pos, enum cli_page kind,
+                    struct cli_rawent *out);
+
+/* ---- nodes (node.c) --------------------------------------------------------------------------- */
+
+int cli_nodes_init(struct cli *c); /* tables and the root */
+void cli_nodes_free(struct cli *c);
+
+/**
+ * cli_enter() - what an entry says becomes a node, its attributes and a name [0]
+ * @dir, @name: where it was found; name.bytes NULL: nowhere
+ * @out: a reference, or NULL to take none
+ *
+ * The one lookup that the entry stands for is counted here, also on failure: forget it nowhere else.
+ * Return: 0; -LE_ENOENT for id 0 (cached as missing for entry_ms); -LE_EIO for an entry that contradicts what
+ * is known (another type under the same id, a directory above itself); -LE_ENOTCONN if e->session is over.
+ */
+int cli_enter(struct cli *c, struct cli_node *dir, struct cli_name name, const struct cli_entry *e,
+              struct cli_node **out);
+
+/** cli_node_ready() - find the node in the current session, if it is not of it [0, else 1 for each ancestor too] */
+int cli_node_ready(struct cli *c, struct cli_node *n);
+
+/** cli_node_retry() - after ESTALE: find it again by name. @session: in which ESTALE came. Return: as above. */
+int cli_node_retry(struct cli *c, struct cli_node *n, uint32_t session);
+
+/** cli_node_id() - Return: 0; -LE_ESTALE if it has none in session @session */
+int cli_node_id(struct cli *c, struct cli_node *n, uint32_t session, uint64_t *id);
+
+/** cli_node_same() - may an entry be the node that we knew? Type, host inode, and birth time where both have one */
+bool cli_node_same(const struct cli_node *n, const struct cli_attr *a);
+
+/* c->tree held: */
+void cli_node_hold(struct cli *c, struct cli_node *n);
+void cli_node_drop(struct cli *c, struct cli_node *n);
+void cli_node_unhash(struct cli *c, struct cli_node *n); /* its lookups are to be forgotten */
+void cli_nodes_trim(struct cli *c);                      /* keep the bounds */
+
+/** cli_forget() - give back lookups, later, in a batch */
+void cli_forget(struct cli *c, uint32_t session, uint64_t id, uint64_t lookups);
+/** cli_forget_flush() - send the batch now */
+void cli_forget_flush(struct cli *c);
+
+/* ---- names (names.c) --------------------------------------------------------------------------- */
+
+/* c->tree held: */
+struct cli_dentry *cli_name_find(struct cli *c, struct cli_node *dir, struct cli_name name);
+/** cli_name_set() - @node NULL: missing. Return: 0, -LE_EIO (loop), -LE_ENOMEM. */
+int cli_name_set(struct cli *c, struct cli_node *dir, struct cli_name name, struct cli_node *node,
+                 uint64_t until);
+void cli_name_del(struct cli *c, struct cli_dentry *d);
+void cli_names_of_node_del(struct cli *c, struct cli_node *n);
+/** cli_names_expire() - names in a directory hold no longer; the missing ones are dropped */
+void cli_names_expire(struct cli *c, struct cli_node *dir);
+
+/** cli_dir_changed() - we changed this directory: its attributes, and answers on their way, are old. Takes the locks. */
+void cli_dir_changed(struct cli *c, struct cli_node *dir);
+
+/* ---- attributes (attr.c) ------------------------------------------------------------------------ */
+
+/**
+ * cli_attr_store() - cache what the host answered to a question of age @stamp
+ *
+ * A directory whose mtime is not what we knew, though we did not change it, loses its names.
+ * Return: 0; -LE_EIO if the type is not the node's.
+ */
+int cli_attr_store(struct cli *c, struct cli_node *n, const struct cli_attr *a, uint64_t valid_ms,
+                   uint64_t stamp);
+/** cli_attr_changed() - we changed something: ask again next time, do not cache answers to older questions */
+void cli_attr_changed(struct cli *c, struct cli_node *n);
+/**
+ * cli_attr_wrote() - a WRITE up to byte `end` was answered: the cached size grows at once; the rest may be
+ * up to a second old from then on (Windows keeps times of open files no better), then the host is asked
+ */
+void cli_attr_wrote(struct cli *c, struct cli_node *n, uint64_t end);
+/** cli_attr_peek() - what is cached and holds. Return: false if nothing does. */
+bool cli_attr_peek(struct cli *c, struct cli_node *n, struct cli_attr *out);
+
+/* ---- names in any case (fold.c) ----------------------------------------------------------------- */
+
+/** cli_fold_equal() - the same but for case? UTF-16 unit-wise simple upcase, as NTFS */
+bool cli_fold_equal(struct cli_name a, struct cli_name b);
+/**
+ * cli_fold_find() - the name in `dir` that folds like `name` [1 if the index is there, else a READDIR pass]
+ * @actual: 256 bytes, terminated. Return: its length, -LE_ENOENT, -errno.
+ */
+int cli_fold_find(struct cli *c, struct cli_node *dir, struct cli_name name, char *actual);
+/** cli_fold_added(), cli_fold_removed() - we made or removed a name */
+void cli_fold_added(struct cli *c, struct cli_node *dir, struct cli_name name);
+void cli_fold_removed(struct cli *c, struct cli_node *dir, struct cli_name name);
+/** cli_fold_drop() - forget the index (node->lock not held) */
+void cli_fold_drop(struct cli *c, struct cli_node *dir);
+
+/* ---- files (file.c) ------------------------------------------------------------------------------ */
+
+struct cli_handle {
+    uint64_t fh;
+    uint32_t session;
+};
+
+/**
+ * cli_file_adopt() - a file whose handle CREATE has opened already [0]
+ * Takes the handle over also when it fails (released). Return: 0 or -errno.
+ */
+int cli_file_adopt(struct cli *c, struct cli_node *n, uint32_t access, uint64_t fh,
+                   uint32_t open_flags, uint32_t session, struct cli_file **out);
+
+/**
+ * cli_handle_hold() - a handle of the node that is open now and good for `access` (SETATTR of a size goes
+ * through it: the file may be read-only or have no name) [0]. Return: true: cli_handle_drop() is due.
+ */
+bool cli_handle_hold(struct cli *c, struct cli_node *n, uint32_t access, struct cli_handle *out);
+void cli_handle_drop(struct cli *c, struct cli_node *n, const struct cli_handle *h);
+
+/* ---- the session (session.c, recover.c, health.c) ----------------------------------------------- */
+
+/** cli_init() - INIT and the probe, into c->session and c->limits; the gate is down */
+int cli_init(struct cli *c);
+/** cli_gate_done() - something was answered (call.c); cli_health_tick() - the probe (cli_tick()) */
+void cli_health_tick(struct cli *c);
+
+#endif
