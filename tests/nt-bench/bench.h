@@ -223,7 +223,12 @@ struct vdev_options {
     bool iommu;              /* bus addresses are not physical ones */
     bool no_daemon;          /* the device answers FUSE_INIT and GETATTR itself */
     bool bad_tag;            /* not UTF-8 */
+    bool mortal;             /* share_kill_daemon() will be called */
 };
+/*
+ * vdev_new() - a function as @o wants it: of our own (model.c), or a real one (vfio.c) when bench_guest().
+ * A real one has a daemon, whatever @o says.
+ */
 HOST struct vdev *vdev_new(const struct vdev_options *o);
 HOST void vdev_free(struct vdev *d);
 HOST const struct vdev_options *vdev_options(const struct vdev *d);
@@ -268,7 +273,11 @@ HOST uint64_t dma_map_pages(struct vdev *d, const uint64_t *page_numbers, uint32
 HOST void dma_unmap(struct vdev *d, uint64_t bus, uint64_t size, const char *what);
 HOST bool dma_iommu(const struct vdev *d);
 
-/* ---- hostile.c: what the device does wrong --------------------------------------------------- */
+/*
+ * ---- what the device does wrong, and what it has ----
+ *
+ * A real device can hold chains back; the rest needs the model.
+ */
 
 enum vdev_fault {
     FAULT_NONE,
@@ -328,15 +337,23 @@ HOST const char *share_path(void);
 HOST void share_write(const char *name, const void *bytes, size_t n);
 HOST size_t share_read(const char *name, void *bytes, size_t room);
 HOST uint64_t share_stat_ino(const char *name);
-HOST void share_kill_daemon(void);
+/* share_kill_daemon() - end all daemons; in a virtual machine the one behind the device with this tag */
+HOST void share_kill_daemon(const char *tag);
 
 /* ---- main.c ---------------------------------------------------------------------------------- */
 
 struct scenario {
     const char *name; /* a sentence */
     void (*run)(void);
+    enum scenario_where { ANYWHERE, MODEL_ONLY } where; /* a real device cannot play its part */
 };
 /* bench_driver() - path of the driver under test */
 HOST const char *bench_driver(void);
+/*
+ * bench_guest() - NULL, or in a virtual machine, where devices are real: the directory that the host sees too
+ * bench_patience() - how many times as long as usual things may take
+ */
+HOST const char *bench_guest(void);
+HOST uint32_t bench_patience(void);
 
 #endif

@@ -32,13 +32,15 @@ void mem_describe(const void *address, char *text, size_t room);
 void trap_init(void);
 
 /* share.c */
-void share_start(void);
-void share_stop(void); /* complains when the daemon did not end well */
+void share_prepare(void); /* in a virtual machine: an empty directory for this scenario */
+void share_stop(void);    /* complains when the daemon did not end well */
 void share_show_log(void);
 void share_abandon(
     void); /* show the logs, end the daemons, remove the directories; judge nothing */
 const char *share_socket(void);
 bool share_daemon_killed(void);
+/* share_daemon_mortal() - may the daemon behind the real device with this tag be killed, and does it live? */
+bool share_daemon_mortal(const char *tag);
 
 /* dma.c */
 struct dma;
@@ -77,7 +79,10 @@ uint32_t proxy_opcodes(struct proxy *p, uint32_t *opcodes, uint32_t room);
 uint64_t proxy_count(struct proxy *p, uint32_t queue);
 uint64_t proxy_features(struct proxy *p);
 
-/* device.c, for the proxy */
+/* vfio.c: look at the functions of this virtual machine, once, before the first scenario */
+void vfio_survey(void);
+
+/* model.c, for the proxy */
 void vdev_interrupt(struct vdev *d, uint32_t queue);
 
 /* nt_main.c: the NT half */

@@ -12,8 +12,10 @@
  *   A scenario fails when anybody complained: the verifier, the scenario itself, or the daemon. Its output is
  *   shown then, or always with -v.
  *
- * usage: nt-bench [-v] [-l] [-j JOBS] [-t SECONDS] [-d DRIVER] [TEXT...]
+ * usage: nt-bench [-v] [-l] [-g DIRECTORY] [-j JOBS] [-t SECONDS] [-d DRIVER] [TEXT...]
  *   runs the scenarios whose names contain one of the texts; $VIOFS_DAEMON names the virtiofsd.
+ *   -g: in a virtual machine, on its devices, one scenario at a time; DIRECTORY is the host's (share.c)
+ *   -l: print the names instead, with -g only of those that real devices can play
  */
 #include <errno.h>
 #include <getopt.h>
@@ -40,6 +42,7 @@ struct job {
 
 static struct {
     const char *driver;
+    const char *guest;
     bool verbose;
     unsigned jobs;
     unsigned seconds;
@@ -49,6 +52,17 @@ static struct {
 const char *bench_driver(void)
 {
     return bench.driver;
+}
+
+const char *bench_guest(void)
+{
+    return bench.guest;
+}
+
+/* An emulated processor is slow. */
+uint32_t bench_patience(void)
+{
+    return bench.guest ? 4 : 1;
 }
 
 /* ---- the child ------------------------------------------------------------------------------- */
@@ -66,6 +80,7 @@ static _Noreturn void run_scenario(const struct scenario *s)
     mem_init();
     thr_init();
     trap_init();
+    share_prepare();
     nt_begin();
     s->run();
     nt_end();
@@ -150,8 +165,12 @@ static void reap_one(struct job *jobs, const struct scenario *s)
     }
 }
 
-static bool wanted(const char *name, char **texts)
+static bool wanted(const struct scenario *s, char **texts)
 {
+    const char *name = s->name;
+
+    if (bench.guest && s->where == MODEL_ONLY)
+        return false;
     if (!*texts)
         return true;
     for (; *texts; texts++)
@@ -170,7 +189,7 @@ static unsigned run_all(const struct scenario *s, unsigned n, char **texts)
     for (unsigned i = 0; i < n; i++) {
         unsigned slot = 0;
 
-        if (!wanted(s[i].name, texts))
+        if (!wanted(&s[i], texts))
             continue;
         if (running == bench.jobs) {
             reap_one(jobs, s);
@@ -196,13 +215,16 @@ int main(int argc, char **argv)
     bool list = false;
     int c;
 
-    while ((c = getopt(argc, argv, "vlj:t:d:")) != -1) {
+    while ((c = getopt(argc, argv, "vlg:j:t:d:")) != -1) {
         switch (c) {
         case 'v':
             bench.verbose = true;
             break;
         case 'l':
             list = true;
+            break;
+        case 'g':
+            bench.guest = optarg;
             break;
         case 'j':
             bench.jobs = (unsigned)atoi(optarg) ? (unsigned)atoi(optarg) : 1;
@@ -214,15 +236,22 @@ int main(int argc, char **argv)
             bench.driver = optarg;
             break;
         default:
-            fprintf(stderr, "usage: %s [-v] [-l] [-j JOBS] [-t SECONDS] [-d DRIVER] [TEXT...]\n",
+            fprintf(stderr,
+                    "usage: %s [-v] [-l] [-g DIRECTORY] [-j JOBS] [-t SECONDS] [-d DRIVER] "
+                    "[TEXT...]\n",
                     argv[0]);
             return 2;
         }
     }
     if (list) {
         for (unsigned i = 0; i < n; i++)
-            puts(s[i].name);
+            if (wanted(&s[i], argv + optind))
+                puts(s[i].name);
         return 0;
+    }
+    if (bench.guest) {
+        bench.jobs = 1; /* they share the devices */
+        vfio_survey();
     }
     return (int)run_all(s, n, argv + optind);
 }

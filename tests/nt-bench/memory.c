@@ -13,12 +13,17 @@
  *   them on their page carries a pattern that is checked when they are freed. Freed addresses fault
  *   for ever: they are never handed out again. The physical pages are, after being filled with a pattern.
  *
+ *   In a virtual machine it is real physical memory: the part from MEM_PHYS_BASE on, which Linux was told
+ *   to leave alone, so that it can be mapped from /dev/mem as freely as a file, at addresses that a
+ *   real device understands.
+ *
  *   A program's memory (mem_user) is mapped inaccessible: a driver that touches it by its user
  *   address, instead of through a mapping of locked pages, faults.
  *
  * Ownership: the process' single machine.   Locks: one mutex; the tables are read without it by the
  * fault handler, which is about to stop anyway.
  */
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,6 +56,7 @@ struct block {
 static struct {
     pthread_mutex_t lock;
     int fd;
+    off_t start;        /* of the machine's memory in fd */
     uint8_t *linear;    /* all of physical memory */
     uint8_t *space;     /* reserved addresses */
     uint32_t *block_of; /* by page of the space; 0: none */
@@ -93,14 +99,24 @@ static void scatter_pages(void)
     m.n_free_scattered = n;
 }
 
+static void open_memory(size_t bytes)
+{
+    if (bench_guest()) {
+        m.fd = open("/dev/mem", O_RDWR | O_CLOEXEC);
+        m.start = (off_t)MEM_PHYS_BASE;
+    } else {
+        m.fd = memfd_create("physical-memory", MFD_CLOEXEC);
+    }
+    if (m.fd < 0 || (!bench_guest() && ftruncate(m.fd, (off_t)bytes) < 0))
+        ver_stop("bench", "no memory for the machine");
+}
+
 void mem_init(void)
 {
     size_t bytes = (size_t)ALL_PAGES * BENCH_PAGE;
 
-    m.fd = memfd_create("physical-memory", MFD_CLOEXEC);
-    if (m.fd < 0 || ftruncate(m.fd, (off_t)bytes) < 0)
-        ver_stop("bench", "no memory for the machine");
-    m.linear = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, m.fd, 0);
+    open_memory(bytes);
+    m.linear = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, m.fd, m.start);
     if (m.linear == MAP_FAILED)
         ver_stop("bench", "cannot map the machine's memory");
     m.space = reserve(SPACE_BYTES, PROT_NONE);
@@ -200,7 +216,7 @@ static void map_pages(const struct block *b, const uint32_t *pages, int protecti
         for (run = 1; i + run < b->n_pages && pages[i + run] == pages[i] + run; run++)
             ;
         if (mmap(at, (size_t)run * BENCH_PAGE, protection, MAP_SHARED | MAP_FIXED, m.fd,
-                 (off_t)pages[i] * BENCH_PAGE) == MAP_FAILED)
+                 m.start + (off_t)pages[i] * BENCH_PAGE) == MAP_FAILED)
             ver_stop("bench", "cannot map %u pages", run);
     }
     memcpy(&m.phys_of[b->first_page], pages, b->n_pages * sizeof(*pages));

@@ -249,7 +249,7 @@ NTSTATUS nt_irp_send(PDEVICE_OBJECT top, PIRP irp, struct nt_outcome *o)
 
 BOOLEAN nt_outcome_wait(struct nt_outcome *o, ULONG ms)
 {
-    uint64_t until = clk_real_us() + (uint64_t)ms * 1000;
+    uint64_t until = clk_real_us() + (uint64_t)ms * 1000 * bench_patience();
     BOOLEAN done;
 
     k_lock();

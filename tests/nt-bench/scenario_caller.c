@@ -161,10 +161,12 @@ static void requests_of_other_kinds_are_refused(void)
 }
 
 const struct scenario scenarios_caller[] = {
-    {"every code survives every size", every_code_survives_every_size},
-    {"codes that are none are refused", codes_that_are_none_are_refused},
-    {"nonsense of several programs does no harm", nonsense_of_several_programs_does_no_harm},
-    {"a request larger than promised is refused", a_request_larger_than_promised_is_refused},
-    {"requests of other kinds are refused", requests_of_other_kinds_are_refused},
+    {"every code survives every size", every_code_survives_every_size, ANYWHERE},
+    {"codes that are none are refused", codes_that_are_none_are_refused, ANYWHERE},
+    {"nonsense of several programs does no harm", nonsense_of_several_programs_does_no_harm,
+     ANYWHERE},
+    {"a request larger than promised is refused", a_request_larger_than_promised_is_refused,
+     ANYWHERE},
+    {"requests of other kinds are refused", requests_of_other_kinds_are_refused, ANYWHERE},
 };
 const unsigned n_scenarios_caller = RTL_NUMBER_OF(scenarios_caller);

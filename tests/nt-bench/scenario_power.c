@@ -196,18 +196,21 @@ static void programs_go_on_while_the_machine_sleeps_and_wakes(void)
 }
 
 const struct scenario scenarios_power[] = {
-    {"a machine sleeps and wakes", a_machine_sleeps_and_wakes},
-    {"a machine hibernates and wakes", a_machine_hibernates_and_wakes},
-    {"a machine with a slow bus sleeps and wakes", a_machine_with_a_slow_bus_sleeps_and_wakes},
-    {"sleep ends requests in flight", sleep_ends_requests_in_flight},
-    {"requests of a sleeping machine end or wait", requests_of_a_sleeping_machine_end_or_wait},
-    {"a sleeping device may be pulled out", a_sleeping_device_may_be_pulled_out},
-    {"a sleeping device is removed untouched", a_sleeping_device_is_removed_untouched},
-    {"a handle closes while the machine sleeps", a_handle_closes_while_the_machine_sleeps},
-    {"shutdown stops the device", shutdown_stops_the_device},
+    {"a machine sleeps and wakes", a_machine_sleeps_and_wakes, ANYWHERE},
+    {"a machine hibernates and wakes", a_machine_hibernates_and_wakes, ANYWHERE},
+    {"a machine with a slow bus sleeps and wakes", a_machine_with_a_slow_bus_sleeps_and_wakes,
+     ANYWHERE},
+    {"sleep ends requests in flight", sleep_ends_requests_in_flight, ANYWHERE},
+    {"requests of a sleeping machine end or wait", requests_of_a_sleeping_machine_end_or_wait,
+     ANYWHERE},
+    {"a sleeping device may be pulled out", a_sleeping_device_may_be_pulled_out, ANYWHERE},
+    {"a sleeping device is removed untouched", a_sleeping_device_is_removed_untouched, ANYWHERE},
+    {"a handle closes while the machine sleeps", a_handle_closes_while_the_machine_sleeps,
+     ANYWHERE},
+    {"shutdown stops the device", shutdown_stops_the_device, ANYWHERE},
     {"power requests before the start are passed down",
-     power_requests_before_the_start_are_passed_down},
+     power_requests_before_the_start_are_passed_down, ANYWHERE},
     {"programs go on while the machine sleeps and wakes",
-     programs_go_on_while_the_machine_sleeps_and_wakes},
+     programs_go_on_while_the_machine_sleeps_and_wakes, ANYWHERE},
 };
 const unsigned n_scenarios_power = RTL_NUMBER_OF(scenarios_power);

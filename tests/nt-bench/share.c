@@ -5,8 +5,13 @@
  * Each device has a virtiofsd of its own, because one serves one machine's device; all of a process share
  * one directory, which a scenario looks at through ordinary system calls.
  *
+ * In a virtual machine the daemons are the host's. bench_guest() is a directory of the host that Linux' own
+ * driver has mounted: share/ in it is what all devices share, and control/ is how the host is asked to
+ * kill a daemon: it does so when kill.TAG appears, and then makes killed.TAG.
+ *
  * Ownership: the process.   Locks: none; daemons are started by one thread.
  */
+#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
@@ -96,11 +101,55 @@ bool share_daemon_killed(void)
     return killed;
 }
 
-void share_kill_daemon(void)
+/* ---- in a virtual machine -------------------------------------------------------------------- */
+
+void share_prepare(void)
+{
+    DIR *dir = bench_guest() ? opendir(share_path()) : NULL;
+    struct dirent *e;
+
+    while (dir && (e = readdir(dir)))
+        (void)unlinkat(dirfd(dir), e->d_name, 0); /* "." and ".." stay */
+    if (dir)
+        closedir(dir);
+}
+
+static const char *control(const char *what, const char *tag)
+{
+    static char path[PATH_MAX];
+
+    snprintf(path, sizeof(path), "%s/control/%s.%s", bench_guest(), what, tag);
+    return path;
+}
+
+bool share_daemon_mortal(const char *tag)
+{
+    return strncmp(tag, "mortal", 6) == 0 && access(control("killed", tag), F_OK) < 0;
+}
+
+static void ask_host_to_kill(const char *tag)
+{
+    int fd = open(control("kill", tag), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+
+    if (fd < 0)
+        ver_stop("bench", "cannot ask the host to kill the daemon of %s", tag);
+    close(fd);
+    for (int ms = 0; access(control("killed", tag), F_OK) < 0; ms += 10) {
+        if (ms > 5000)
+            ver_stop("bench", "the host does not kill the daemon of %s", tag);
+        clk_sleep_ms(10);
+    }
+}
+
+/* ---- for scenarios --------------------------------------------------------------------------- */
+
+void share_kill_daemon(const char *tag)
 {
     int status;
 
     killed = true;
+    if (bench_guest())
+        ask_host_to_kill(tag);
     for (unsigned i = 0; i < n_daemons; i++) {
         daemon_kill(&daemons[i], SIGKILL);
         daemon_wait(&daemons[i], 2000, &status);
@@ -109,13 +158,25 @@ void share_kill_daemon(void)
 
 const char *share_path(void)
 {
-    return daemons[0].share;
+    static char path[PATH_MAX];
+
+    if (!bench_guest())
+        return daemons[0].share;
+    snprintf(path, sizeof(path), "%s/share", bench_guest());
+    return path;
+}
+
+static const char *path_of(const char *name, char path[PATH_MAX])
+{
+    if (snprintf(path, PATH_MAX, "%s/%s", share_path(), name) >= PATH_MAX)
+        ver_stop("bench", "the path of %s is too long", name);
+    return path;
 }
 
 static int open_in_share(const char *name, int flags)
 {
     char path[PATH_MAX];
-    int fd = open(daemon_share_path(&daemons[0], name, path), flags | O_CLOEXEC, 0644);
+    int fd = open(path_of(name, path), flags | O_CLOEXEC, 0644);
 
     if (fd < 0)
         ver_stop("bench", "cannot open %s on the host", path);
@@ -147,7 +208,7 @@ uint64_t share_stat_ino(const char *name)
     char path[PATH_MAX];
     struct stat st;
 
-    if (stat(daemon_share_path(&daemons[0], name, path), &st) < 0)
+    if (stat(path_of(name, path), &st) < 0)
         ver_stop("bench", "cannot stat %s on the host", path);
     return st.st_ino;
 }
