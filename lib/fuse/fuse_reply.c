@@ -194,7 +194,8 @@ size_t fuse_direntplus_put(void *buf, size_t room, const struct fuse_entry_out *
     need = fuse_direntplus_size(name_len, ext_len);
     if (need > room)
         return 0;
-    memcpy(at, entry, sizeof(*entry));
+    if (at != (const char *)entry)
+        memcpy(at, entry, sizeof(*entry));
     at += sizeof(*entry);
     if (ext_len) {
         memcpy(at, ext, ext_len);

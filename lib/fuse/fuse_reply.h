@@ -66,6 +66,7 @@ size_t fuse_direntplus_size(size_t name_len, size_t ext);
 
 /**
  * fuse_direntplus_put() - append one READDIRPLUS entry
+ * @entry: may be @buf itself, where the caller has filled it in
  * @ext, @ext_len: NULL, 0 for the standard layout; our extension puts struct fuse_viofs_ext between
  *                 the entry and the dirent.
  */

@@ -2,7 +2,7 @@
 /*
  * test_tree_changes.c - what the tree makes of names and files that change while it looks
  *
- * A race is played by hand: tree_adopt_at() gets the attributes of what a name was a moment ago.
+ * A race is played by hand: tree_meet_at() gets the attributes of what a name was a moment ago.
  */
 #include "tests/unit/tree_rig.h"
 
@@ -17,7 +17,7 @@ static struct statx stat_of(const struct rig *r, const char *name)
 static void test_a_name_exchanged_during_its_lookup_opens_nothing_else(void **state)
 {
     struct rig r;
-    struct inode *inode = NULL;
+    struct tree_met met;
     (void)state;
 
     if (geteuid() != 0) {
@@ -31,7 +31,7 @@ static void test_a_name_exchanged_during_its_lookup_opens_nothing_else(void **st
     assert_int_equal(mkfifoat(r.root_fd, "fifo", 0666), 0);
     struct statx file = stat_of(&r, "file");
     /* It was a file when statx saw it. A handle of the FIFO must not become that file's. */
-    assert_int_equal(tree_adopt_at(r.tree, r.root, r.root_fd, "fifo", &file, &inode), -ESTALE);
+    assert_int_equal(tree_meet_at(r.tree, r.root, r.root_fd, "fifo", &file, &met), -ESTALE);
     rig_close(&r);
 }
 

@@ -22,10 +22,8 @@
 #include "host/cleanup.h"
 #include "server/request.h"
 
-void attr_fill(const struct server *srv, const struct inode *inode, const struct statx *stx,
-               struct fuse_attr *a)
+void attr_fill(const struct server *srv, const struct statx *stx, struct fuse_attr *a)
 {
-    (void)inode;
     *a = (struct fuse_attr){
         .ino = stx->stx_ino,
         .size = stx->stx_size,
@@ -45,19 +43,18 @@ void attr_fill(const struct server *srv, const struct inode *inode, const struct
     };
 }
 
-void entry_fill(const struct server *srv, const struct inode *parent, const struct inode *inode,
-                const struct statx *stx, struct fuse_entry_out *e)
+void entry_fill(const struct server *srv, struct tree_met met, const struct statx *stx,
+                struct fuse_entry_out *e)
 {
     *e = (struct fuse_entry_out){
-        .nodeid = inode_id(inode), /* never used twice, so the generation says nothing */
+        .nodeid = met.id, /* never used twice, so the generation says nothing */
         .entry_valid = srv->entry_valid_s,
         .attr_valid = srv->attr_valid_s,
         .entry_valid_nsec = srv->entry_valid_ns,
         .attr_valid_nsec = srv->attr_valid_ns,
     };
-    attr_fill(srv, inode, stx, &e->attr);
-    if (S_ISDIR(stx->stx_mode) && (srv->session.flags & FUSE_SUBMOUNTS) &&
-        inode_on_other_mount(inode, parent))
+    attr_fill(srv, stx, &e->attr);
+    if (S_ISDIR(stx->stx_mode) && (srv->session.flags & FUSE_SUBMOUNTS) && met.other_mount)
         e->attr.flags = FUSE_ATTR_SUBMOUNT;
 }
 
@@ -100,7 +97,7 @@ static int64_t reply_attr(struct srv_req *rq, const struct statx *stx)
         .attr = {.attr_valid = rq->srv->attr_valid_s, .attr_valid_nsec = rq->srv->attr_valid_ns}};
     bool ext = rq->c->in.opcode == VIOFS_GETATTR;
 
-    attr_fill(rq->srv, rq->inode, stx, &out.attr.attr);
+    attr_fill(rq->srv, stx, &out.attr.attr);
     if (ext)
         ext_fill(stx, &out.ext);
     return rq_reply(rq, &out, ext ? sizeof(out) : sizeof(out.attr));

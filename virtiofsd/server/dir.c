@@ -175,40 +175,39 @@ struct listing {
 };
 
 /*
- * Look the entry up for a READDIRPLUS.
- * Return: 1 with *@entry filled (node id 0 when it only is a name); 0 when it has vanished.
+ * Look the entry up for a READDIRPLUS. @ext: NULL, or to be filled.
+ * Return: true with *@entry filled (node id 0 when it only is a name); false when it has vanished.
  */
-static int look_up(struct listing *l, const char *name, struct fuse_entry_out *entry,
-                   struct fuse_viofs_ext *ext, struct inode **inode)
+static bool look_up(struct listing *l, const char *name, struct fuse_entry_out *entry,
+                    struct fuse_viofs_ext *ext)
 {
     struct server *srv = l->rq->srv;
+    struct tree_met met;
     struct statx stx;
+    int r = 1;
 
-    memset(entry, 0, sizeof(*entry));
-    *inode = NULL;
-    if (is_dot_or_dotdot(name))
-        return 1;
-    if (statx(l->dirfd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, TREE_STATX_MASK, &stx) < 0)
-        return errno != ENOENT;
-    int r = tree_adopt_at(srv->tree, l->rq->inode, l->dirfd, name, &stx, inode);
-    if (r < 0) {
-        *inode = NULL;
-        return r != -ENOENT;
+    if (!is_dot_or_dotdot(name)) {
+        r = statx(l->dirfd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, TREE_STATX_MASK, &stx);
+        r = r < 0 ? -errno : tree_meet_at(srv->tree, l->rq->inode, l->dirfd, name, &stx, &met);
     }
-    entry_fill(srv, l->rq->inode, *inode, &stx, entry);
-    ext_fill(&stx, ext);
-    return 1;
+    if (r == 0) {
+        entry_fill(srv, met, &stx, entry);
+        if (ext)
+            ext_fill(&stx, ext);
+        return true;
+    }
+    memset(entry, 0, sizeof(*entry));
+    return r != -ENOENT;
 }
 
 /* Return: bytes appended; 0 when the entry was left out; -ENOSPC when it does not fit. */
 static ssize_t append(struct listing *l, const struct dirent_raw *e)
 {
     size_t len = strlen(e->name);
-    uint8_t *to = l->buf + l->used;
+    uint8_t *to = l->buf + l->used; /* aligned: entries are padded to 8 bytes */
     size_t room = l->room - l->used;
-    struct fuse_viofs_ext ext = {0};
-    struct fuse_entry_out entry;
-    struct inode *inode;
+    struct fuse_entry_out *entry = (struct fuse_entry_out *)(void *)to;
+    struct fuse_viofs_ext ext = {0}, *want_ext = l->ext_len ? &ext : NULL;
     size_t n;
 
     if (len > FUSE_LONGEST_NAME)
@@ -219,14 +218,12 @@ static ssize_t append(struct listing *l, const struct dirent_raw *e)
     }
     if (fuse_direntplus_size(len, l->ext_len) > room)
         return -ENOSPC;
-    if (!look_up(l, e->name, &entry, &ext, &inode))
+    if (!look_up(l, e->name, entry, want_ext))
         return 0;
-    n = fuse_direntplus_put(to, room, &entry, l->ext_len ? &ext : NULL, l->ext_len,
-                            entry.nodeid ? entry.attr.ino : e->ino, (uint64_t)e->off,
-                            entry.nodeid ? (entry.attr.mode & S_IFMT) >> 12 : e->type, e->name,
+    n = fuse_direntplus_put(to, room, entry, want_ext, l->ext_len,
+                            entry->nodeid ? entry->attr.ino : e->ino, (uint64_t)e->off,
+                            entry->nodeid ? (entry->attr.mode & S_IFMT) >> 12 : e->type, e->name,
                             len);
-    if (inode)
-        inode_put(l->rq->srv->tree, inode);
     return (ssize_t)n;
 }
 

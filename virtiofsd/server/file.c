@@ -140,7 +140,7 @@ static int64_t reply_created(struct srv_req *rq, struct inode *inode, const stru
     } out;
     size_t n = sizeof(entry);
 
-    entry_fill(rq->srv, rq->inode, inode, stx, &entry);
+    entry_fill(rq->srv, tree_met(inode, rq->inode), stx, &entry);
     memcpy(out.bytes, &entry, n);
     if (rq->c->in.opcode == VIOFS_CREATE) {
         ext_fill(stx, &ext);

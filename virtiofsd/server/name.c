@@ -34,7 +34,7 @@ static int64_t reply_entry(struct srv_req *rq, struct inode *inode, const struct
     } out;
     bool ext = rq->c->in.opcode == VIOFS_LOOKUP;
 
-    entry_fill(rq->srv, rq->inode, inode, stx, &out.entry);
+    entry_fill(rq->srv, tree_met(inode, rq->inode), stx, &out.entry);
     if (ext)
         ext_fill(stx, &out.ext);
     return rq_reply(rq, &out, ext ? sizeof(out) : sizeof(out.entry));

@@ -260,10 +260,9 @@ void kept_cancel(struct server *srv, const struct vq *vq);
 bool kept_interrupt(struct server *srv, uint64_t unique);
 
 /* attr.c, for every reply that carries attributes */
-void attr_fill(const struct server *srv, const struct inode *inode, const struct statx *stx,
-               struct fuse_attr *attr);
-void entry_fill(const struct server *srv, const struct inode *parent, const struct inode *inode,
-                const struct statx *stx, struct fuse_entry_out *e);
+void attr_fill(const struct server *srv, const struct statx *stx, struct fuse_attr *attr);
+void entry_fill(const struct server *srv, struct tree_met met, const struct statx *stx,
+                struct fuse_entry_out *e);
 void ext_fill(const struct statx *stx, struct fuse_viofs_ext *ext);
 
 /* lock.c hooks. locks_new() starts no thread; the waiter thread starts with the first wait. */

@@ -173,8 +173,17 @@ static int make_vouched(struct tree *t, struct inode *parent, const char *name, 
     return 0;
 }
 
+struct tree_met tree_met(const struct inode *inode, const struct inode *parent)
+{
+    return (struct tree_met){inode_id(inode), inode_on_other_mount(inode, parent)};
+}
+
+/*
+ * Count a lookup of what @stx shows, made known if it was not. @out gets a reference; without it @met is all
+ * that the caller learns, and a new inode's only reference is the one that its nlookup is worth.
+ */
 static int adopt(struct tree *t, struct inode *parent, const char *name, int fd, int dirfd,
-                 const struct statx *stx, struct inode **out)
+                 const struct statx *stx, struct inode **out, struct tree_met *met)
 {
     struct identity id;
     int r = identify(t, parent->mount, stx, fd, dirfd, name, &id);
@@ -193,36 +202,47 @@ static int adopt(struct tree *t, struct inode *parent, const char *name, int fd,
         if (inode)
             table_hash(t, s, hash, inode);
     }
-    if (inode) {
-        count_lookup(inode);
-        place_and_unlock(t, s, inode, known, parent, name);
-    } else {
+    if (!inode) {
         pthread_mutex_unlock(&s->lock);
+        r = vouched ? make_vouched(t, parent, name, fd, dirfd, stx, &id, &inode) : -ENOMEM;
+        if (r < 0)
+            return r;
+        known = true;
+        *met = tree_met(inode, parent);
+    } else {
+        *met = tree_met(inode, parent);
+        if (known || out)
+            count_lookup(inode);
+        else
+            inode->nlookup = 1; /* takes over the reference */
+        place_and_unlock(t, s, inode, known, parent, name);
     }
-    *out = inode;
-    if (inode)
-        return 0;
-    return vouched ? make_vouched(t, parent, name, fd, dirfd, stx, &id, out) : -ENOMEM;
+    if (out)
+        *out = inode;
+    else if (known)
+        inode_put(t, inode);
+    return 0;
 }
 
 int tree_adopt(struct tree *t, struct inode *parent, const char *name, int fd,
                const struct statx *stx, struct inode **out)
 {
     struct inode_fd dir = {-1, 0};
+    struct tree_met met;
     int r = 0;
 
     if (fd < 0)
         r = inode_fd_get(t, parent, &dir);
     if (r == 0)
-        r = adopt(t, parent, name, fd, dir.fd, stx, out);
+        r = adopt(t, parent, name, fd, dir.fd, stx, out, &met);
     inode_fd_put(t, &dir);
     return r;
 }
 
-int tree_adopt_at(struct tree *t, struct inode *parent, int dirfd, const char *name,
-                  const struct statx *stx, struct inode **out)
+int tree_meet_at(struct tree *t, struct inode *parent, int dirfd, const char *name,
+                 const struct statx *stx, struct tree_met *met)
 {
-    return adopt(t, parent, name, -1, dirfd, stx, out);
+    return adopt(t, parent, name, -1, dirfd, stx, NULL, met);
 }
 
 /* "." and "..": known inodes, looked up once more. */
@@ -248,6 +268,7 @@ int tree_lookup(struct tree *t, struct inode *parent, const char *name, struct s
                 struct inode **out)
 {
     struct inode_fd dir;
+    struct tree_met met;
 
     if (name[0] == '.' && name[1] == '\0')
         return lookup_dot(t, inode_ref(parent), stx, out);
@@ -260,7 +281,7 @@ int tree_lookup(struct tree *t, struct inode *parent, const char *name, struct s
         return r;
     r = name_statx(dir.fd, name, stx);
     if (r == 0)
-        r = adopt(t, parent, name, -1, dir.fd, stx, out);
+        r = adopt(t, parent, name, -1, dir.fd, stx, out, &met);
     inode_fd_put(t, &dir);
     return r;
 }

@@ -71,6 +71,13 @@ bool inode_on_controls(struct tree *tree, const struct inode *inode);
  * Btrfs subvolume, which is no mount but has inode numbers (and a device number) of its own
  */
 bool inode_on_other_mount(const struct inode *inode, const struct inode *parent);
+/* What an entry tells of an inode. */
+struct tree_met {
+    uint64_t id;
+    bool other_mount; /* inode_on_other_mount() */
+};
+/** tree_met() - of @inode, met in @parent */
+struct tree_met tree_met(const struct inode *inode, const struct inode *parent);
 /** inode_linked() - the inode has a name again (LINK of a temporary file), or never had one */
 void inode_linked(struct inode *inode, bool linked);
 /** inode_parent() - last known parent, itself if there is none (the root). Return: a reference. */
@@ -94,9 +101,13 @@ int tree_lookup(struct tree *tree, struct inode *parent, const char *name, struc
 int tree_adopt(struct tree *tree, struct inode *parent, const char *name, int fd,
                const struct statx *stx, struct inode **inode);
 
-/** tree_adopt_at() - the same by name, with the parent's descriptor in the caller's hand (READDIRPLUS) */
-int tree_adopt_at(struct tree *tree, struct inode *parent, int dirfd, const char *name,
-                  const struct statx *stx, struct inode **inode);
+/**
+ * tree_meet_at() - as tree_adopt() by name, with the parent's descriptor in the caller's hand (READDIRPLUS)
+ *
+ * Counts a lookup and gives no reference: an entry of a listing should not cost more than it must.
+ */
+int tree_meet_at(struct tree *tree, struct inode *parent, int dirfd, const char *name,
+                 const struct statx *stx, struct tree_met *met);
 
 /** tree_forget() - the guest forgets @n lookups of @id; more than there are is clamped. 0 or -ESTALE. */
 int tree_forget(struct tree *tree, uint64_t id, uint64_t n);
