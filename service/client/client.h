@@ -48,6 +48,7 @@ struct cli_options {
     bool case_insensitive; /* lookups fall back to a folded match (fold.c) */
     bool read_only;        /* everything that changes the share is -LE_EROFS without asking */
     bool no_extension;     /* do not look for VIOFS_PROBE (tests, other daemons) */
+    bool want_btime;       /* ask hosts without the extension for birth times (STATX) */
     uint32_t stall_ms; /* silence while a probe is out, before the host counts as gone; 0: 30000 */
     void (*log)(void *user, int level,
                 const char *text); /* level: 0 error, 1 warning, 2 debug; or NULL */

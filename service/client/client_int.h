@@ -7,6 +7,7 @@
  *   session.c  INIT, the probe, DESTROY          recover.c  a new session under the same nodes
  *   call.c     send a request, check its reply   reply.c    what replies may look like
  *   node.c     nodes, lookup counts, FORGET      names.c    names that are known
+ *   enter.c    what replies make of both
  *   attr.c     attributes                        ops.c      what changes directories
  *   fold.c     case-insensitive names            health.c   is the host there?
  *   file.c, io.c, dir.c, xattr.c                 handles, data, listings, extended attributes
@@ -103,6 +104,7 @@ struct cli_node_io; /* file.c */
  * An inode of the host. Lives while somebody refers to it, a name below it is known, or the cache keeps it.
  */
 struct cli_node {
+    struct cli *cli;
     uint32_t type; /* S_IFMT bits; never changes */
 
     /* c->tree */
@@ -112,7 +114,7 @@ struct cli_node {
     bool stale;        /* id is of no use any more although the session is (ESTALE) */
     bool hashed;       /* in the table under its id */
     uint32_t users;    /* references given away */
-    uint32_t children; /* names whose directory this is */
+    uint32_t children; /* names of nodes whose directory this is */
     struct cli_node *hash_next;
     struct cli_link idle;  /* in c->idle while users == 0 and children == 0 */
     struct cli_link names; /* names that lead here: struct cli_dentry.alias */
@@ -121,7 +123,7 @@ struct cli_node {
     uint64_t ino;             /* identity on the host, with btime, for finding it again */
     struct cli_time id_btime;
     bool has_id_btime;
-    uint64_t changed_at; /* of a directory: stamp of the last change that we made to its names */
+    uint32_t era; /* of a directory: names of an older one hold no longer */
 
     cli_mutex lock;
     /* lock */
@@ -129,6 +131,7 @@ struct cli_node {
     bool has_attr;
     uint64_t attr_until;   /* cli_clock_ms() until which attr holds */
     uint64_t attr_changed; /* stamp: answers to older questions are not cached */
+    uint64_t size_set;     /* stamp of our last SETATTR of the size */
     bool own_change;       /* of a directory: the next new mtime is our doing */
     bool btime_asked;      /* the host was asked for a birth time once (STATX) */
     struct cli_fold *fold;
@@ -140,11 +143,12 @@ struct cli_dentry {
     struct cli_dentry *hash_next;
     struct cli_link sibling; /* in dir->dentries */
     struct cli_link alias;   /* in node->names, or in c->negative (oldest first) */
-    struct cli_node *dir;    /* counted in dir->children */
+    struct cli_node *dir;    /* counted in dir->children if there is a node */
     struct cli_node *node;   /* not counted: it takes its names with it */
     uint64_t until;          /* cli_clock_ms() until which it holds; later it only serves to find
                                  the node again */
     uint32_t hash;
+    uint32_t era; /* dir->era when it was learnt */
     uint8_t len;
     char name[]; /* len bytes */
 };
@@ -157,18 +161,22 @@ enum cli_state {
     CLI_ENDED, /* the transport said -LE_ENOTCONN, or the epoch changed: cli_recover() is next */
 };
 
-#define CLI_OPCODES 64 /* standard opcodes are below, the extension has bits of its own */
+#define CLI_CHANGE_SLOTS 4096
+#define CLI_OPCODES      64 /* standard opcodes are below, the extension has bits of its own */
 
 struct cli {
     struct cli_transport *transport;
     struct cli_options opt;     /* with defaults filled in */
     struct cli_limits limits;   /* of this session; written by session.c while no request is out */
-    struct cli_session session; /* likewise */
+    struct cli_session session; /* gate.lock; see cli_session_get() */
+    _Atomic bool extension;     /* session.extension */
 
     _Atomic uint64_t clock; /* see "Stamps" */
     _Atomic uint64_t unique;
+    uint64_t seed; /* of hashes */
 
     cli_mutex tree;
+    uint32_t node_session; /* gate.session_no; changes with both locks held */
     struct cli_node *root;
     struct cli_node **node_hash;
     struct cli_dentry **name_hash;
@@ -211,8 +219,7 @@ struct cli {
     struct cli_statfs statfs;
     uint64_t statfs_until;
 
-    cli_mutex recovering; /* held by cli_recover() all the way: one at a time (it alone waits with a
-                             lock held, and nobody takes another lock's turn behind it) */
+    _Atomic bool recovering;     /* one cli_recover() at a time */
     _Atomic uint64_t fold_bytes; /* of all folded indexes, bounded (fold.c) */
 };
 
@@ -233,7 +240,7 @@ struct cli_arg {
 struct cli_req {
     uint32_t opcode;
     bool owner;             /* made with the ids of cli_owner_set(); else 0:0 */
-    bool no_retry;          /* hand ESTALE to the caller instead of finding the node again */
+    bool no_retry;          /* -LE_ESTALE to the caller instead of finding nodes again */
     uint32_t session;       /* in: that handles in the arguments belong to, 0 if there are none.
                               out: in which it was sent */
     struct cli_node *node;  /* named by the header; NULL: the root */
@@ -309,6 +316,11 @@ uint64_t cli_ms(uint64_t sec, uint32_t nsec);
 int cli_attr_parse(const struct fuse_attr *a, const struct fuse_viofs_ext *ext,
                    struct cli_attr *out);
 
+/** cli_statx_parse() - the same of STATX, birth time included */
+int cli_statx_parse(const struct viofs_statx *x, struct cli_attr *out);
+#define VIOFS_STATX_BTIME 0x800u /* linux/stat.h */
+#define VIOFS_STATX_ALL   0xfffu /* STATX_BASIC_STATS | STATX_BTIME */
+
 /** cli_entry_parse() - id 0 is fine and leaves attr zero. Return: 0, or -LE_EIO. */
 int cli_entry_parse(const struct fuse_entry_out *e, const struct fuse_viofs_ext *ext,
                     struct cli_entry *out);
@@ -317,7 +329,9 @@ int cli_entry_parse(const struct fuse_entry_out *e, const struct fuse_viofs_ext 
 struct cli_rawent {
     struct cli_entry entry; /* READDIRPLUS; id 0 if the host gave no node */
     bool has_entry;
-    bool dots;         /* "." or "..": to be left out */
+    bool skip; /* ".", "..", or too long for us: to be left out */
+    uint64_t
+        orphan; /* not 0: an id that the host counts a lookup for, but that is unusable: cli_forget() it */
     const char *name;  /* in the buffer */
     uint32_t name_len; /* 1..255, no '/', no NUL */
     uint32_t type;     /* S_IFMT bits, 0 unknown */
@@ -354,6 +368,14 @@ int cli_enter(struct cli *c, struct cli_node *dir, struct cli_name name, const s
 /** cli_node_ready() - find the node in the current session, if it is not of it [0, else 1 for each ancestor too] */
 int cli_node_ready(struct cli *c, struct cli_node *n);
 
+/**
+ * cli_ask() - LOOKUP without looking at caches, and enter what comes [1]
+ * @session: NULL, or gets the session that was asked; then ESTALE is not retried
+ * @out: a reference, or NULL. Return: 0, -LE_ENOENT (entered as missing, if the host allows), -errno.
+ */
+int cli_ask(struct cli *c, struct cli_node *dir, struct cli_name name, uint32_t *session,
+            struct cli_node **out);
+
 /** cli_node_retry() - after ESTALE: find it again by name. @session: in which ESTALE came. Return: as above. */
 int cli_node_retry(struct cli *c, struct cli_node *n, uint32_t session);
 
@@ -367,12 +389,18 @@ bool cli_node_same(const struct cli_node *n, const struct cli_attr *a);
 void cli_node_hold(struct cli *c, struct cli_node *n);
 void cli_node_drop(struct cli *c, struct cli_node *n);
 void cli_node_unhash(struct cli *c, struct cli_node *n); /* its lookups are to be forgotten */
-void cli_nodes_trim(struct cli *c);                      /* keep the bounds */
+void cli_node_hash(struct cli *c, struct cli_node *n);   /* under its id */
+struct cli_node *cli_node_find(struct cli *c, uint64_t id);
+struct cli_node *cli_node_new(struct cli *c, uint32_t type); /* unused, without an id; or NULL */
+void cli_child_new(struct cli *c, struct cli_node *dir);
+void cli_child_gone(struct cli *c, struct cli_node *dir);
+void cli_nodes_trim(struct cli *c); /* keep the bounds */
 
 /** cli_forget() - give back lookups, later, in a batch */
 void cli_forget(struct cli *c, uint32_t session, uint64_t id, uint64_t lookups);
-/** cli_forget_flush() - send the batch now */
-void cli_forget_flush(struct cli *c);
+/** cli_forget_flush() - send what is due, if it is at least so many: 1 for all, CLI_FORGET_BATCH for what fills a message */
+void cli_forget_flush(struct cli *c, uint32_t least);
+#define CLI_FORGET_BATCH 128
 
 /* ---- names (names.c) --------------------------------------------------------------------------- */
 
@@ -383,11 +411,18 @@ int cli_name_set(struct cli *c, struct cli_node *dir, struct cli_name name, stru
                  uint64_t until);
 void cli_name_del(struct cli *c, struct cli_dentry *d);
 void cli_names_of_node_del(struct cli *c, struct cli_node *n);
-/** cli_names_expire() - names in a directory hold no longer; the missing ones are dropped */
-void cli_names_expire(struct cli *c, struct cli_node *dir);
+void cli_names_in_dir_del(struct cli *c, struct cli_node *dir);
+/** cli_name_holds() - is what it says still valid? */
+bool cli_name_holds(const struct cli_dentry *d);
+/** cli_name_changed() - since the stamp, was this name changed by us? */
+bool cli_name_changed(struct cli *c, const struct cli_node *dir, struct cli_name name,
+                      uint64_t stamp);
 
-/** cli_dir_changed() - we changed this directory: its attributes, and answers on their way, are old. Takes the locks. */
-void cli_dir_changed(struct cli *c, struct cli_node *dir);
+/**
+ * cli_dir_changed() - we changed a name of this directory: the directory's attributes, and answers about the
+ * name that are on their way, are old. Takes the locks.
+ */
+void cli_dir_changed(struct cli *c, struct cli_node *dir, struct cli_name name);
 
 /* ---- attributes (attr.c) ------------------------------------------------------------------------ */
 
@@ -402,10 +437,11 @@ int cli_attr_store(struct cli *c, struct cli_node *n, const struct cli_attr *a, 
 /** cli_attr_changed() - we changed something: ask again next time, do not cache answers to older questions */
 void cli_attr_changed(struct cli *c, struct cli_node *n);
 /**
- * cli_attr_wrote() - a WRITE up to byte `end` was answered: the cached size grows at once; the rest may be
- * up to a second old from then on (Windows keeps times of open files no better), then the host is asked
+ * cli_attr_wrote() - a WRITE up to byte `end`, asked at @stamp, was answered: the cached size grows at once;
+ * the rest may be up to a second old from then on (Windows keeps times of open files no better), then the
+ * host is asked
  */
-void cli_attr_wrote(struct cli *c, struct cli_node *n, uint64_t end);
+void cli_attr_wrote(struct cli *c, struct cli_node *n, uint64_t end, uint64_t stamp);
 /** cli_attr_peek() - what is cached and holds. Return: false if nothing does. */
 bool cli_attr_peek(struct cli *c, struct cli_node *n, struct cli_attr *out);
 
@@ -426,9 +462,12 @@ void cli_fold_drop(struct cli *c, struct cli_node *dir);
 
 /* ---- files (file.c) ------------------------------------------------------------------------------ */
 
+struct cli_open; /* file_int.h */
+
 struct cli_handle {
     uint64_t fh;
     uint32_t session;
+    struct cli_open *open;
 };
 
 /**
@@ -447,9 +486,20 @@ void cli_handle_drop(struct cli *c, struct cli_node *n, const struct cli_handle 
 
 /* ---- the session (session.c, recover.c, health.c) ----------------------------------------------- */
 
-/** cli_init() - INIT and the probe, into c->session and c->limits; the gate is down */
-int cli_init(struct cli *c);
-/** cli_gate_done() - something was answered (call.c); cli_health_tick() - the probe (cli_tick()) */
+/** cli_session_begin() - INIT and the probe, into c->session and c->limits; the gate is down. Return: 0 or -errno. */
+int cli_session_begin(struct cli *c);
+/** cli_call_raw() - cli_call() without gate, retry and memory, to node @id: for the session's own requests */
+int32_t cli_call_raw(struct cli *c, uint64_t id, struct cli_req *r);
+
+/**
+ * cli_gate_enter() - something is about to be sent in session @want (0: in the current one)
+ * Return: 0 and the session's number: it will not end before cli_gate_leave(); -LE_ENOTCONN; -LE_ESTALE.
+ */
+int cli_gate_enter(struct cli *c, uint32_t want, uint32_t *session);
+/** cli_gate_leave() - with what came of it, if it was sent; finds out whether -LE_ENOTCONN means the session. Return: the result. */
+int32_t cli_gate_leave(struct cli *c, int32_t result, bool sent);
+
+/** cli_health_tick() - send the probe if it is time (cli_tick()) */
 void cli_health_tick(struct cli *c);
 
 #endif

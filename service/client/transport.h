@@ -16,7 +16,9 @@
  *
  *   Errors are negative *Linux* errno numbers everywhere (client/linux_errno.h), whatever the compiler's
  *   <errno.h> says. Those of the transport itself: -LE_ENOTCONN the session is gone (device removed,
- *   reset or epoch changed; the client recovers or is closed), -LE_ETIMEDOUT the host stopped answering,
+ *   reset or epoch changed; the client recovers or is closed), and limits() fails or shows another epoch
+ *   from then on, by which the client tells it from a file system's own ENOTCONN; -LE_ETIMEDOUT the host
+ *   stopped answering,
  *   -LE_EINTR the request was cancelled, -LE_EIO a reply that no honest host sends, -LE_ENOMEM.
  *
  * Ownership: struct cli_msg and all its buffers belong to the caller and stay valid until call() returns

@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * call.c - one request, from its parts to a checked result
+ *
+ * Theory of operation
+ *
+ *   Everything that the client asks goes through here. A request enters the gate, which says in which
+ *   session it is sent and keeps that session from being replaced until the request has left; only then
+ *   are node ids read, so an id never travels into a session that did not give it. If a node has none in
+ *   this session, the gate is left, the node is found again, and the request starts over.
+ *
+ *   Opcodes that a host need not know are remembered when it answers ENOSYS, for the length of a session.
+ *
+ * Ownership: requests and replies are the caller's. A cli_async is the caller's again in its done().
+ * Locks: gate.lock for counting, c->tree for reading ids; none while the host is at work.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "service/client/client_int.h"
+
+enum {
+    STACK_REQ = 1024, /* a header with arguments and two names; longer ones are allocated */
+    TRIES = 4         /* of a request whose nodes have to be found again */
+};
+
+/* ---- the gate --------------------------------------------------------------------------------- */
+
+int cli_gate_enter(struct cli *c, uint32_t want, uint32_t *session)
+{
+    int r = 0;
+
+    cli_mutex_lock(&c->gate.lock);
+    if (c->gate.state != CLI_LIVE) {
+        r = -LE_ENOTCONN;
+    } else if (want && want != c->gate.session_no) {
+        r = -LE_ESTALE;
+    } else {
+        *session = c->gate.session_no;
+        if (c->gate.in_flight++ == 0)
+            c->gate.busy_since_ms = cli_clock_ms();
+        if (c->gate.in_flight > c->gate.max_in_flight)
+            c->gate.max_in_flight = c->gate.in_flight;
+    }
+    cli_mutex_unlock(&c->gate.lock);
+    return r;
+}
+
+/* A file system on the host may say ENOTCONN of its own; then the transport is as it was. */
+static bool session_is_gone(struct cli *c)
+{
+    struct cli_limits now;
+
+    return c->transport->ops->limits(c->transport, &now) < 0 || now.epoch != c->limits.epoch;
+}
+
+int32_t cli_gate_leave(struct cli *c, int32_t result, bool sent)
+{
+    bool ended = false;
+
+    if (sent && result == -LE_ENOTCONN) {
+        ended = session_is_gone(c);
+        if (!ended)
+            result = -LE_EIO;
+    }
+    cli_mutex_lock(&c->gate.lock);
+    if (ended && c->gate.state == CLI_LIVE)
+        c->gate.state = CLI_ENDED;
+    if (sent && !ended && result != -LE_ETIMEDOUT)
+        c->gate.last_done_ms = cli_clock_ms();
+    if (--c->gate.in_flight == 0)
+        cli_cond_wake_all(&c->gate.drained);
+    cli_mutex_unlock(&c->gate.lock);
+    return result;
+}
+
+uint32_t cli_session_no(struct cli *c)
+{
+    uint32_t no;
+
+    cli_mutex_lock(&c->gate.lock);
+    no = c->gate.state == CLI_LIVE ? c->gate.session_no : 0;
+    cli_mutex_unlock(&c->gate.lock);
+    return no;
+}
+
+/* ---- what the host does not know -------------------------------------------------------------- */
+
+/* Opcodes that a host may leave out; ENOSYS for any other says something of one file only. */
+static const uint64_t optional_opcodes =
+    1ull << FUSE_FSYNC | 1ull << FUSE_SETXATTR | 1ull << FUSE_GETXATTR | 1ull << FUSE_LISTXATTR |
+    1ull << FUSE_REMOVEXATTR | 1ull << FUSE_FLUSH | 1ull << FUSE_OPEN | 1ull << FUSE_OPENDIR |
+    1ull << FUSE_FSYNCDIR | 1ull << FUSE_CREATE | 1ull << FUSE_FALLOCATE |
+    1ull << FUSE_READDIRPLUS | 1ull << FUSE_RENAME2 | 1ull << FUSE_SYNCFS | 1ull << FUSE_STATFS |
+    1ull << VIOFS_FUSE_STATX;
+
+static bool is_optional(uint32_t opcode)
+{
+    return opcode < CLI_OPCODES && (optional_opcodes >> opcode & 1);
+}
+
+bool cli_enosys(struct cli *c, uint32_t opcode)
+{
+    return is_optional(opcode) && (atomic_load(&c->nosys) >> opcode & 1);
+}
+
+/* ---- counting --------------------------------------------------------------------------------- */
+
+static void count_opcode(struct cli *c, uint32_t opcode)
+{
+    static const uint8_t standard[] = {CLI_OPCODES - 1, FUSE_LOOKUP, FUSE_CREATE, FUSE_GETATTR,
+                                       FUSE_READDIRPLUS};
+
+    if (opcode >= VIOFS_PROBE && opcode <= VIOFS_READDIRPLUS)
+        opcode = standard[opcode - VIOFS_PROBE];
+    if (opcode < CLI_OPCODES)
+        atomic_fetch_add(&c->count.by_opcode[opcode], 1);
+}
+
+/* ---- building and checking -------------------------------------------------------------------- */
+
+static uint32_t request_len(const struct cli_req *r)
+{
+    uint32_t len = sizeof(struct fuse_in_header);
+
+    for (unsigned i = 0; i < CLI_ARGS; i++)
+        len += r->arg[i].len;
+    return len;
+}
+
+static void build(struct cli *c, const struct cli_req *r, uint64_t id, void *buf, uint32_t len)
+{
+    struct fuse_in_header h = {
+        .len = len + r->data_len,
+        .opcode = r->opcode,
+        .unique = atomic_fetch_add(&c->unique, 2),
+        .nodeid = id,
+    };
+    uint8_t *to = buf;
+
+    if (r->owner) {
+        cli_mutex_lock(&c->misc);
+        h.uid = c->uid;
+        h.gid = c->gid;
+        cli_mutex_unlock(&c->misc);
+    }
+    memcpy(to, &h, sizeof(h));
+    to += sizeof(h);
+    for (unsigned i = 0; i < CLI_ARGS; i++) {
+        if (r->arg[i].len)
+            memcpy(to, r->arg[i].p, r->arg[i].len);
+        to += r->arg[i].len;
+    }
+}
+
+static void fill_msg(const struct cli_req *r, const void *buf, uint32_t len, struct cli_msg *m)
+{
+    *m = (struct cli_msg){
+        .req = buf,
+        .req_len = len,
+        .data = r->data,
+        .data_len = r->data_len,
+        .reply = r->reply,
+        .reply_cap = r->reply_cap,
+    };
+}
+
+/* The length of an answer against what this request can be answered with. */
+static int32_t check(struct cli *c, uint32_t opcode, uint32_t min, uint32_t cap, int32_t result)
+{
+    if (result < -4095 || (result >= 0 && ((uint32_t)result > cap || (uint32_t)result < min))) {
+        cli_log(c, 1, "the host's answer to opcode %u is malformed (%d)", opcode, result);
+        return -LE_EIO;
+    }
+    if (result == -LE_ENOSYS && is_optional(opcode))
+        atomic_fetch_or(&c->nosys, 1ull << opcode);
+    return result;
+}
+
+/* What can be refused without asking, and what would not fit. */
+static int refuse(struct cli *c, const struct cli_req *r, uint32_t len)
+{
+    const struct fuse_op *op = fuse_op_find(r->opcode);
+
+    if (cli_enosys(c, r->opcode))
+        return -LE_ENOSYS;
+    if (c->opt.read_only && op && (op->flags & OP_WRITES))
+        return -LE_EROFS;
+    if (len > c->limits.max_request)
+        return -LE_E2BIG;
+    return r->data_len > c->limits.max_transfer ? -LE_E2BIG : 0;
+}
+
+static int32_t send_and_wait(struct cli *c, uint64_t id, const struct cli_req *r)
+{
+    uint64_t space[STACK_REQ / 8];
+    uint32_t len = request_len(r);
+    void *buf = len <= sizeof(space) ? (void *)space : malloc(len);
+    struct cli_msg m;
+
+    if (!buf)
+        return -LE_ENOMEM;
+    build(c, r, id, buf, len);
+    fill_msg(r, buf, len, &m);
+    atomic_fetch_add(&c->count.requests, 1);
+    count_opcode(c, r->opcode);
+    int32_t result = c->transport->ops->call(c->transport, &m);
+    if (buf != space)
+        free(buf);
+    return check(c, r->opcode, r->reply_min, r->reply_cap, result);
+}
+
+/** cli_call_raw() - see client_int.h */
+int32_t cli_call_raw(struct cli *c, uint64_t id, struct cli_req *r)
+{
+    return send_and_wait(c, id, r);
+}
+
+/* ---- with nodes ------------------------------------------------------------------------------- */
+
+/* The ids of the request's nodes in this session. Return: 0 or -LE_ESTALE. */
+static int resolve(struct cli *c, struct cli_req *r, uint32_t session, uint64_t *id)
+{
+    int e = 0;
+
+    *id = CLI_ROOT_ID;
+    if (r->node)
+        e = cli_node_id(c, r->node, session, id);
+    if (!e && r->node2)
+        e = cli_node_id(c, r->node2, session, r->node2_id);
+    return e;
+}
+
+static int ready(struct cli *c, struct cli_req *r)
+{
+    int e = r->node ? cli_node_ready(c, r->node) : 0;
+
+    return !e && r->node2 ? cli_node_ready(c, r->node2) : e;
+}
+
+static int again(struct cli *c, struct cli_req *r)
+{
+    int e = r->node ? cli_node_retry(c, r->node, r->session) : -LE_ESTALE;
+
+    return !e && r->node2 ? cli_node_retry(c, r->node2, r->session) : e;
+}
+
+/** cli_call() - see client_int.h */
+int32_t cli_call(struct cli *c, struct cli_req *r)
+{
+    uint32_t want = r->session;
+    bool retried = r->no_retry || want != 0;
+
+    for (unsigned tries = 0; tries < TRIES; tries++) {
+        uint64_t id;
+        int e = cli_gate_enter(c, want, &r->session);
+
+        if (e)
+            return e;
+        e = refuse(c, r, request_len(r));
+        if (e)
+            return cli_gate_leave(c, e, false);
+        if (resolve(c, r, r->session, &id) < 0) {
+            cli_gate_leave(c, 0, false);
+            e = want || r->no_retry ? -LE_ESTALE : ready(c, r);
+            if (e)
+                return e;
+            continue;
+        }
+        int32_t result = cli_gate_leave(c, send_and_wait(c, id, r), true);
+        if (result != -LE_ESTALE || retried)
+            return result;
+        retried = true;
+        e = again(c, r);
+        if (e)
+            return e;
+    }
+    return -LE_ESTALE;
+}
+
+/* ---- not waited for --------------------------------------------------------------------------- */
+
+static void async_done(struct cli_msg *m)
+{
+    struct cli_async *a = CLI_CONTAINER(m, struct cli_async, msg);
+    struct cli *c = a->c;
+
+    m->result = cli_gate_leave(c, check(c, a->opcode, a->reply_min, m->reply_cap, m->result), true);
+    a->done(a);
+}
+
+/** cli_submit() - see client_int.h */
+int cli_submit(struct cli *c, struct cli_async *a, struct cli_req *r)
+{
+    uint32_t len = request_len(r);
+    uint64_t id;
+
+    if (len > sizeof(a->req))
+        return -LE_E2BIG;
+    int e = cli_gate_enter(c, r->session, &r->session);
+    if (e)
+        return e;
+    e = refuse(c, r, len);
+    if (!e)
+        e = resolve(c, r, r->session, &id);
+    if (e)
+        return cli_gate_leave(c, e, false);
+    build(c, r, id, a->req, len);
+    fill_msg(r, a->req, len, &a->msg);
+    a->msg.done = async_done;
+    a->c = c;
+    a->opcode = r->opcode;
+    a->reply_min = r->reply_min;
+    a->session = r->session;
+    atomic_fetch_add(&c->count.requests, 1);
+    count_opcode(c, r->opcode);
+    e = c->transport->ops->submit(c->transport, &a->msg);
+    return e < 0 ? cli_gate_leave(c, e, true) : 0;
+}
+
+static void released(struct cli_async *a)
+{
+    free(a);
+}
+
+/** cli_release() - see client_int.h */
+void cli_release(struct cli *c, struct cli_node *n, uint64_t fh, uint32_t session, bool dir)
+{
+    struct fuse_release_in in = {.fh = fh, .flags = dir ? LX_O_DIRECTORY : 0};
+    struct cli_req r = {
+        .opcode = dir ? FUSE_RELEASEDIR : FUSE_RELEASE,
+        .node = n,
+        .session = session,
+        .arg = {{&in, sizeof(in)}},
+    };
+    struct cli_async *a = calloc(1, sizeof(*a));
+
+    /* Without memory it is worth waiting for: a handle is never lost. */
+    if (!a) {
+        (void)cli_call(c, &r);
+        return;
+    }
+    a->done = released;
+    int e = cli_submit(c, a, &r);
+    if (e < 0) {
+        free(a);
+        if (e != -LE_ENOTCONN && e != -LE_ESTALE)
+            cli_log(c, 1, "a handle was not released (error %d)", -e);
+    }
+}
