@@ -46,13 +46,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* ---- a device that keeps some chains ---------------------------------------------------------- */
 
+struct kept {
+    struct vq *vq;
+    uint16_t head;
+};
+
 struct device {
     pthread_mutex_t lock;
     unsigned served, n_kept;
-    struct {
-        struct vq *vq;
-        uint16_t head;
-    } kept[MAX_KEPT];
+    struct kept kept[MAX_KEPT];
 };
 
 static void *thread_begin(void *ctx)
@@ -91,12 +93,15 @@ static void cancel_later(void *ctx, struct vq *vq)
     (void)vq;
 
     for (;;) {
+        struct kept one = {0};
         pthread_mutex_lock(&d->lock);
-        unsigned n = d->n_kept > 0 ? d->n_kept-- : 0;
+        if (d->n_kept > 0)
+            one =
+                d->kept[--d->n_kept]; /* copied: another queue's worker may use the place at once */
         pthread_mutex_unlock(&d->lock);
-        if (n == 0)
+        if (!one.vq)
             return;
-        vq_complete(d->kept[n - 1].vq, d->kept[n - 1].head, 0, NULL, 0);
+        vq_complete(one.vq, one.head, 0, NULL, 0);
     }
 }
 
