@@ -128,6 +128,20 @@ bool cli_attr_peek(struct cli *c, struct cli_node *n, struct cli_attr *out)
     return holds;
 }
 
+/** cli_attr_known() - see client.h */
+bool cli_attr_known(struct cli *c, struct cli_node *n, struct cli_attr *out)
+{
+    bool known;
+
+    (void)c;
+    cli_mutex_lock(&n->lock);
+    known = n->has_attr;
+    if (known)
+        *out = n->attr;
+    cli_mutex_unlock(&n->lock);
+    return known;
+}
+
 /** cli_forget_attr() - see client.h */
 void cli_forget_attr(struct cli *c, struct cli_node *n)
 {

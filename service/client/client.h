@@ -130,6 +130,13 @@ enum cli_set {
 /** cli_getattr() - [1]; `fresh` asks the host even if the cached ones are still valid */
 int cli_getattr(struct cli *c, struct cli_node *n, bool fresh, struct cli_attr *out);
 
+/**
+ * cli_attr_known() - what was last heard of a node, with our own writes since, however old [0]
+ *
+ * For answers that must not wait. Return: false if nothing was ever heard.
+ */
+bool cli_attr_known(struct cli *c, struct cli_node *n, struct cli_attr *out);
+
 /** cli_setattr() - the fields of `a` that the mask names [1]; `out` (or NULL) gets all as they are now */
 int cli_setattr(struct cli *c, struct cli_node *n, uint32_t mask, const struct cli_attr *a,
                 struct cli_attr *out);
