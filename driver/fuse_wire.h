@@ -12,6 +12,7 @@
 #define VIOFS_DRIVER_FUSE_WIRE_H
 
 #include <stddef.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct drv_fuse_in {

@@ -38,6 +38,8 @@ HOST void ver_stop(const char *rule, const char *format, ...)
     __attribute__((format(printf, 2, 3), noreturn));
 /* ver_note() - a line for the log, no judgement */
 HOST void ver_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* ver_hush() - no notes from now on */
+HOST void ver_hush(void);
 HOST unsigned ver_complaints(void);
 /* ver_where() - "viofs.sys+0x1234" for an address in the driver; a static buffer of the thread */
 HOST const char *ver_where(const void *address);
@@ -119,6 +121,8 @@ HOST struct thr *thr_self(void);
 HOST void thr_start(const char *name, HOST void (*fn)(void *), void *arg);
 HOST uint32_t thr_cpus(void);
 HOST void thr_yield(void);
+/* thr_point() - other processors may overtake this one here. The bench's do anyway; see solo/fiber.c. */
+HOST void thr_point(void);
 
 /* The big lock of the bench and the one condition that everything waits for. */
 HOST void k_lock(void);

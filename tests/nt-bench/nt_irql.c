@@ -15,6 +15,7 @@
 
 #define SPIN_LIMIT_US 10000000u
 
+/* Every routine begins here, which makes it the place for others to overtake. */
 void nt_irql(const char *routine, KIRQL lowest, KIRQL highest, const void *caller)
 {
     uint64_t irql = thr_self()->irql;
@@ -22,6 +23,7 @@ void nt_irql(const char *routine, KIRQL lowest, KIRQL highest, const void *calle
     if (irql < lowest || irql > highest)
         ver_complain("irql", "%s called at IRQL %u from %s, allowed are %u to %u", routine,
                      (unsigned)irql, ver_where(caller), lowest, highest);
+    thr_point();
 }
 
 struct nt_guard nt_enter(KIRQL irql)

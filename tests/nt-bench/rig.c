@@ -530,25 +530,3 @@ HOST void nt_end(void)
     else
         driver.DriverUnload(&driver);
 }
-
-/* ---- scenarios ------------------------------------------------------------------------------- */
-
-HOST const struct scenario *nt_scenarios(unsigned *n)
-{
-    static struct scenario all[256];
-    static const struct {
-        const struct scenario *table;
-        const unsigned *n;
-    } tables[] = {
-        {scenarios_pnp, &n_scenarios_pnp},       {scenarios_io, &n_scenarios_io},
-        {scenarios_cancel, &n_scenarios_cancel}, {scenarios_power, &n_scenarios_power},
-        {scenarios_fault, &n_scenarios_fault},   {scenarios_caller, &n_scenarios_caller},
-        {scenarios_memory, &n_scenarios_memory},
-    };
-
-    *n = 0;
-    for (size_t t = 0; t < RTL_NUMBER_OF(tables); t++)
-        for (unsigned i = 0; i < *tables[t].n; i++)
-            all[(*n)++] = tables[t].table[i];
-    return all;
-}

@@ -64,6 +64,7 @@ static struct {
 } ledger = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static atomic_uint complaints;
+static atomic_bool hushed;
 static atomic_uint fail_countdown;
 static atomic_bool fail_was_reached;
 
@@ -126,9 +127,16 @@ void ver_note(const char *format, ...)
 {
     va_list args;
 
+    if (atomic_load(&hushed))
+        return;
     va_start(args, format);
     say("note", NULL, format, args);
     va_end(args);
+}
+
+void ver_hush(void)
+{
+    atomic_store(&hushed, true);
 }
 
 unsigned ver_complaints(void)

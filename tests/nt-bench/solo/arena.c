@@ -34,13 +34,13 @@
 #define ASAN_UNPOISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
 #endif
 
-#define ZONE_PAGES  (48u << 8) /* 48 MiB contiguous, as many scattered */
-#define ALL_PAGES   (2 * ZONE_PAGES)
-#define SOFT_PAGES  2048u /* of a zone, before pages are used again */
-#define STEP        7919u /* prime: neighbours lie far apart */
-#define MAX_BLOCKS  8192u
-#define POOL_ALIGN  16u
-#define FILL_FRESH  0xA5
+#define ZONE_PAGES (48u << 8) /* 48 MiB contiguous, as many scattered */
+#define ALL_PAGES  (2 * ZONE_PAGES)
+#define SOFT_PAGES 2048u /* of a zone, before pages are used again */
+#define STEP       7919u /* prime: neighbours lie far apart */
+#define MAX_BLOCKS 8192u
+#define POOL_ALIGN 16u
+#define FILL_FRESH 0xA5
 
 struct block {
     struct mem_info info; /* base: as the owner sees it */
@@ -63,9 +63,10 @@ static struct {
 
 static uint8_t *view(int protection)
 {
-    void *p = mmap(NULL, (size_t)ALL_PAGES * BENCH_PAGE, protection,
-                   protection == PROT_NONE ? MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE : MAP_SHARED,
-                   protection == PROT_NONE ? -1 : a.fd, 0);
+    void *p =
+        mmap(NULL, (size_t)ALL_PAGES * BENCH_PAGE, protection,
+             protection == PROT_NONE ? MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE : MAP_SHARED,
+             protection == PROT_NONE ? -1 : a.fd, 0);
 
     if (p == MAP_FAILED)
         ver_stop("bench", "no memory for the machine");
@@ -297,7 +298,8 @@ void *mem_alias(const uint64_t *numbers, uint32_t n, bool writable, const void *
     (void)writable;
     (void)caller;
     for (uint32_t i = 0; i < n; i++)
-        if (a.page_of[numbers[i] - MEM_PHYS_BASE / BENCH_PAGE] != first + i || b->info.kind != MEM_USER)
+        if (a.page_of[numbers[i] - MEM_PHYS_BASE / BENCH_PAGE] != first + i ||
+            b->info.kind != MEM_USER)
             ver_stop("bench", "a mapping of pages that are not one program's buffer");
     b->mapped++;
     a.live[MEM_MAPPING]++;

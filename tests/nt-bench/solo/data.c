@@ -17,7 +17,11 @@
 
 #include "tests/nt-bench/solo/function.h"
 
-#define FUSE_INIT 26u
+/* <linux/fuse.h>: sizes, and where fuse_write_in.size is in a request, in words */
+#define OUT_HEADER      16u
+#define FUSE_WRITE      16u
+#define WRITE_OUT       8u
+#define WRITE_SIZE_WORD 14u
 
 /* ---- up and down ----------------------------------------------------------------------------- */
 
@@ -124,7 +128,8 @@ uint32_t solo_take(struct vdev *d, uint32_t index)
             return n;
         n++;
     }
-    ((uint16_t *)(void *)&q->used->ring[q->size])[0] = q->next_avail; /* avail_event: kick me again */
+    ((uint16_t *)(void *)&q->used->ring[q->size])[0] =
+        q->next_avail; /* avail_event: kick me again */
     return n;
 }
 
@@ -160,14 +165,12 @@ struct solo_reply solo_honest(struct vdev *d, uint32_t k, uint32_t payload)
     struct solo_reply r = {.with_header = true, .fill = 0x11};
     uint64_t room;
 
-    if (!c || c->list.in_len < 16)
+    if (!c || c->list.in_len < OUT_HEADER)
         return (struct solo_reply){0};
-    room = c->list.in_len - 16;
-    if (c->header[1] == 16 && room >= 8) { /* WRITE: all of it, by fill the size */
-        r.len = 24;
-    } else {
-        r.len = 16 + (uint32_t)(payload < room ? payload : room);
-    }
+    room = c->list.in_len - OUT_HEADER;
+    payload = c->header[1] == FUSE_WRITE ? WRITE_OUT : payload;
+    r.word = c->header[1] == FUSE_WRITE ? c->header[WRITE_SIZE_WORD] : 0x11111111;
+    r.len = OUT_HEADER + (uint32_t)(payload < room ? payload : room);
     r.used_len = r.len;
     return r;
 }
@@ -180,15 +183,14 @@ static void write_reply(struct vdev *d, const struct solo_chain *c, const struct
         uint64_t unique;
     } h;
     uint8_t fill[64];
-    uint32_t size = c->header[8 + 1 - 1]; /* not the header's: set below for WRITE */
 
-    (void)size;
     memcpy(&h.unique, &c->header[2], sizeof(h.unique));
     h.unique ^= r->unique_xor;
     h.len = r->len;
     h.error = r->error;
     chain_copy(d->dma, &c->list, true, 0, &h, sizeof(h));
     memset(fill, r->fill, sizeof(fill));
+    memcpy(fill, &r->word, sizeof(r->word));
     chain_copy(d->dma, &c->list, true, sizeof(h), fill, sizeof(fill));
 }
 

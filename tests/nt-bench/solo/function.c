@@ -20,12 +20,12 @@
 #include "abi/virtio_fs.h"
 #include "tests/nt-bench/solo/function.h"
 
-#define PCI_SPACE   0x100u
-#define BAR_VIRTIO  4u
-#define BAR_PHYS    0xE0000000ull
-#define BAR_SIZE    0x4000u
-#define MAPS        64u
-#define AREA(at)    ((at) >> 12)
+#define PCI_SPACE  0x100u
+#define BAR_VIRTIO 4u
+#define BAR_PHYS   0xE0000000ull
+#define BAR_SIZE   0x4000u
+#define MAPS       64u
+#define AREA(at)   ((at) >> 12)
 #define FEATURES                                                                                   \
     (1ull << RING_F_VERSION_1 | 1ull << RING_F_INDIRECT_DESC | 1ull << RING_F_EVENT_IDX)
 #define ACCESS_PLATFORM (1ull << VIRTIO_F_ACCESS_PLATFORM)

@@ -29,7 +29,7 @@ struct solo_chain {
     bool live;
     uint32_t queue;
     uint16_t head;
-    uint32_t header[10]; /* fuse_in_header */
+    uint32_t header[16]; /* the request's first bytes: fuse_in_header and arguments */
     struct chain_list list;
     struct chain_seg seg[SOLO_SEGS];
 };

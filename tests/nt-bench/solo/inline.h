@@ -37,13 +37,13 @@ static inline void solo_write(volatile void *reg, unsigned bytes, uint64_t v)
 
 #undef KeRaiseIrql
 #undef KeLowerIrql
-#define KeRaiseIrql(to, old)           (*(old) = solo_raise(to))
-#define KeLowerIrql(to)                ((void)solo_raise(to))
-#define READ_REGISTER_UCHAR(r)         ((UCHAR)solo_read((r), 1))
-#define READ_REGISTER_USHORT(r)        ((USHORT)solo_read((r), 2))
-#define READ_REGISTER_ULONG(r)         ((ULONG)solo_read((r), 4))
-#define WRITE_REGISTER_UCHAR(r, v)     solo_write((r), 1, (v))
-#define WRITE_REGISTER_USHORT(r, v)    solo_write((r), 2, (v))
-#define WRITE_REGISTER_ULONG(r, v)     solo_write((r), 4, (v))
+#define KeRaiseIrql(to, old)        (*(old) = solo_raise(to))
+#define KeLowerIrql(to)             ((void)solo_raise(to))
+#define READ_REGISTER_UCHAR(r)      ((UCHAR)solo_read((r), 1))
+#define READ_REGISTER_USHORT(r)     ((USHORT)solo_read((r), 2))
+#define READ_REGISTER_ULONG(r)      ((ULONG)solo_read((r), 4))
+#define WRITE_REGISTER_UCHAR(r, v)  solo_write((r), 1, (v))
+#define WRITE_REGISTER_USHORT(r, v) solo_write((r), 2, (v))
+#define WRITE_REGISTER_ULONG(r, v)  solo_write((r), 4, (v))
 
 #endif

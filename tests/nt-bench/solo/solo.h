@@ -65,7 +65,8 @@ struct solo_reply {
     int32_t error;
     uint64_t unique_xor;
     bool with_header;
-    uint8_t fill; /* payload */
+    uint32_t word; /* first of the payload: fuse_write_out.size */
+    uint8_t fill;  /* the rest of it */
 };
 /* solo_honest() - the reply of a good daemon with @payload bytes at most */
 HOST struct solo_reply solo_honest(struct vdev *d, uint32_t k, uint32_t payload);
