@@ -279,6 +279,18 @@ static struct fuse_setattr_in setattr_args(uint32_t mask, const struct cli_attr 
     return in;
 }
 
+bool cli_kills_priv(struct cli *c, struct cli_node *n)
+{
+    bool kills;
+
+    if (!atomic_load(&c->killpriv))
+        return false;
+    cli_mutex_lock(&n->lock);
+    kills = !n->has_attr || (n->attr.mode & (LX_S_ISUID | LX_S_ISGID));
+    cli_mutex_unlock(&n->lock);
+    return kills;
+}
+
 static int send_setattr(struct cli *c, struct cli_node *n, struct fuse_setattr_in *in,
                         const struct cli_handle *h, struct cli_attr *out)
 {
@@ -316,6 +328,8 @@ int cli_setattr(struct cli *c, struct cli_node *n, uint32_t mask, const struct c
     struct cli_attr now;
     int e = -LE_ESTALE;
 
+    if ((mask & CLI_SET_SIZE) && cli_kills_priv(c, n))
+        in.valid |= FATTR_KILL_SUIDGID;
     if ((mask & CLI_SET_SIZE) && cli_handle_hold(c, n, CLI_WRITE, &h)) {
         e = send_setattr(c, n, &in, &h, &now);
         cli_handle_drop(c, n, &h);

@@ -47,7 +47,7 @@ int cli_gate_enter(struct cli *c, uint32_t want, uint32_t *session)
 }
 
 /* A file system on the host may say ENOTCONN of its own; then the transport is as it was. */
-static bool session_is_gone(struct cli *c)
+bool cli_session_is_gone(struct cli *c)
 {
     struct cli_limits now;
 
@@ -59,7 +59,7 @@ int32_t cli_gate_leave(struct cli *c, int32_t result, bool sent)
     bool ended = false;
 
     if (sent && result == -LE_ENOTCONN) {
-        ended = session_is_gone(c);
+        ended = cli_session_is_gone(c);
         if (!ended)
             result = -LE_EIO;
     }
@@ -72,6 +72,14 @@ int32_t cli_gate_leave(struct cli *c, int32_t result, bool sent)
         cli_cond_wake_all(&c->gate.drained);
     cli_mutex_unlock(&c->gate.lock);
     return result;
+}
+
+void cli_gate_end(struct cli *c)
+{
+    cli_mutex_lock(&c->gate.lock);
+    if (c->gate.state == CLI_LIVE)
+        c->gate.state = CLI_ENDED;
+    cli_mutex_unlock(&c->gate.lock);
 }
 
 uint32_t cli_session_no(struct cli *c)

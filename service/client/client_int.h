@@ -59,6 +59,8 @@ enum {
     LX_S_IFDIR = 0040000,
     LX_S_IFCHR = 0020000,
     LX_S_IFIFO = 0010000,
+    LX_S_ISUID = 0004000,
+    LX_S_ISGID = 0002000,
 };
 
 #define CLI_ROOT_ID    FUSE_ROOT_ID
@@ -153,6 +155,19 @@ struct cli_dentry {
     char name[]; /* len bytes */
 };
 
+#define CLI_ASYNC_REQ 128 /* header and arguments of what may be sent without waiting */
+
+/* A request that is not waited for. The caller's, untouched until done(). */
+struct cli_async {
+    struct cli_msg msg; /* msg.result holds the checked result when done() is called */
+    struct cli *c;
+    uint32_t opcode, reply_min;
+    uint32_t session;                  /* in which it was sent */
+    void (*done)(struct cli_async *a); /* on any thread; may free `a`; must not wait for the host */
+    void *user;
+    uint64_t req[CLI_ASYNC_REQ / 8];
+};
+
 /* ---- the client ------------------------------------------------------------------------------- */
 
 enum cli_state {
@@ -170,6 +185,7 @@ struct cli {
     struct cli_limits limits;   /* of this session; written by session.c while no request is out */
     struct cli_session session; /* gate.lock; see cli_session_get() */
     _Atomic bool extension;     /* session.extension */
+    _Atomic bool killpriv;      /* FUSE_HANDLE_KILLPRIV_V2 was agreed */
 
     _Atomic uint64_t clock; /* see "Stamps" */
     _Atomic uint64_t unique;
@@ -184,6 +200,8 @@ struct cli {
     uint32_t n_nodes, n_names, n_idle; /* n_idle: nodes with users == 0 */
     struct cli_link idle;              /* evictable nodes, longest unused first */
     struct cli_link negative;          /* names that are known to be missing, oldest first */
+    /* by hash of directory and name: stamp of the last change that we made to such a name */
+    uint64_t name_changed[CLI_CHANGE_SLOTS];
 
     struct {
         cli_mutex lock;
@@ -199,14 +217,15 @@ struct cli {
         uint32_t session_no; /* of the current session, from 1 */
         uint32_t in_flight, max_in_flight;
         uint64_t last_done_ms;  /* cli_clock_ms() when something was last answered */
-        uint64_t busy_since_ms; /* since when something has been out without a break */
+        uint64_t busy_since_ms; /* when something was sent while nothing was out */
     } gate;
 
     struct {
-        bool probing;      /* a probe is out */
-        uint64_t probe_ms; /* since when */
-        bool stalled;      /* said so in the log */
-    } health;              /* gate.lock */
+        bool probing;           /* gate.lock: the probe below is out */
+        bool stalled;           /* gate.lock: said so in the log */
+        struct cli_async probe; /* whoever set probing */
+        struct fuse_attr_out probe_reply;
+    } health;
 
     struct {
         _Atomic uint64_t requests, no_replies, forgotten;
@@ -263,19 +282,6 @@ struct cli_req {
  * (positive, or below -4095) is -LE_EIO.
  */
 int32_t cli_call(struct cli *c, struct cli_req *r);
-
-#define CLI_ASYNC_REQ 128 /* header and arguments of what may be sent without waiting */
-
-/* A request that is not waited for. The caller's, untouched until done(). */
-struct cli_async {
-    struct cli_msg msg; /* msg.result holds the checked result when done() is called */
-    struct cli *c;
-    uint32_t opcode, reply_min;
-    uint32_t session;                  /* in which it was sent */
-    void (*done)(struct cli_async *a); /* on any thread; may free `a`; must not wait for the host */
-    void *user;
-    uint64_t req[CLI_ASYNC_REQ / 8];
-};
 
 /**
  * cli_submit() - as cli_call(), but a->done() tells; ESTALE is not retried
@@ -352,6 +358,8 @@ int cli_dirent_next(const void *page, uint32_t len, uint32_t *pos, enum cli_page
 
 int cli_nodes_init(struct cli *c); /* tables and the root */
 void cli_nodes_free(struct cli *c);
+/** cli_nodes_forget_idle() - at the end: what nobody uses is to be forgotten. Takes c->tree. */
+void cli_nodes_forget_idle(struct cli *c);
 
 /**
  * cli_enter() - what an entry says becomes a node, its attributes and a name [0]
@@ -386,6 +394,8 @@ int cli_node_id(struct cli *c, struct cli_node *n, uint32_t session, uint64_t *i
 bool cli_node_same(const struct cli_node *n, const struct cli_attr *a);
 
 /* c->tree held: */
+/** cli_nodes_lose() - a new session: no node but the root has an id, no name holds, what nobody uses is gone */
+void cli_nodes_lose(struct cli *c);
 void cli_node_hold(struct cli *c, struct cli_node *n);
 void cli_node_drop(struct cli *c, struct cli_node *n);
 void cli_node_unhash(struct cli *c, struct cli_node *n); /* its lookups are to be forgotten */
@@ -449,16 +459,37 @@ bool cli_attr_peek(struct cli *c, struct cli_node *n, struct cli_attr *out);
 
 /** cli_fold_equal() - the same but for case? UTF-16 unit-wise simple upcase, as NTFS */
 bool cli_fold_equal(struct cli_name a, struct cli_name b);
+
+enum cli_guess { CLI_GUESS_NONE, CLI_GUESS_EXACT, CLI_GUESS_OTHER };
+/** cli_fold_guess() - what the index, if there is one, says of the very spelling, unasked [0] */
+enum cli_guess cli_fold_guess(struct cli *c, struct cli_node *dir, struct cli_name name);
 /**
- * cli_fold_find() - the name in `dir` that folds like `name` [1 if the index is there, else a READDIR pass]
+ * cli_fold_find() - the name in `dir` that is spelled like `name` in any case; the very spelling first
+ * [1 at most if the index holds, else a READDIR pass]
  * @actual: 256 bytes, terminated. Return: its length, -LE_ENOENT, -errno.
  */
 int cli_fold_find(struct cli *c, struct cli_node *dir, struct cli_name name, char *actual);
-/** cli_fold_added(), cli_fold_removed() - we made or removed a name */
+/** cli_fold_added(), cli_fold_removed() - we made or removed a name [0] */
 void cli_fold_added(struct cli *c, struct cli_node *dir, struct cli_name name);
 void cli_fold_removed(struct cli *c, struct cli_node *dir, struct cli_name name);
 /** cli_fold_drop() - forget the index (node->lock not held) */
 void cli_fold_drop(struct cli *c, struct cli_node *dir);
+
+/* ---- looking up (lookup.c) ----------------------------------------------------------------------- */
+
+/** cli_name_ok() - Return: 0, -LE_EINVAL, -LE_ENAMETOOLONG, -LE_ENOTDIR if `dir` is none */
+int cli_name_ok(const struct cli_node *dir, struct cli_name name);
+/**
+ * cli_entry_call() - a request that is answered with an entry [1]
+ * @viofs: the extension's opcode for it, or 0. @open: gets what follows the entry (CREATE), or NULL.
+ *
+ * Return: 0 with the entry parsed, session and stamp set; -errno. r->opcode is the standard one.
+ */
+int cli_entry_call(struct cli *c, struct cli_req *r, uint32_t viofs, struct fuse_open_out *open,
+                   struct cli_entry *e);
+
+/** cli_kills_priv() - should a write to this node ask the host to clear setuid and setgid? */
+bool cli_kills_priv(struct cli *c, struct cli_node *n);
 
 /* ---- files (file.c) ------------------------------------------------------------------------------ */
 
@@ -499,7 +530,13 @@ int cli_gate_enter(struct cli *c, uint32_t want, uint32_t *session);
 /** cli_gate_leave() - with what came of it, if it was sent; finds out whether -LE_ENOTCONN means the session. Return: the result. */
 int32_t cli_gate_leave(struct cli *c, int32_t result, bool sent);
 
-/** cli_health_tick() - send the probe if it is time (cli_tick()) */
+/** cli_gate_end() - the session is over: requests are -LE_ENOTCONN until cli_recover() */
+void cli_gate_end(struct cli *c);
+/** cli_session_is_gone() - what the transport says of the session; the gate is entered */
+bool cli_session_is_gone(struct cli *c);
+
+/** cli_health_tick() - send the probe if it is time. cli_health_cancel() - wait until it is back. */
 void cli_health_tick(struct cli *c);
+void cli_health_cancel(struct cli *c);
 
 #endif

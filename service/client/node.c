@@ -34,8 +34,12 @@ void cli_forget(struct cli *c, uint32_t session, uint64_t id, uint64_t lookups)
     if (lookups == 0 || id == CLI_ROOT_ID)
         return;
     cli_mutex_lock(&c->forget.lock);
-    if (c->forget.session != session) {
-        c->forget.n = 0; /* their session is over, and with it what the host counted */
+    if (session < c->forget.session) {
+        cli_mutex_unlock(&c->forget.lock);
+        return; /* that session is over, and with it what the host counted */
+    }
+    if (session > c->forget.session) {
+        c->forget.n = 0;
         c->forget.session = session;
     }
     if (c->forget.n == c->forget.cap) {
@@ -337,16 +341,22 @@ int cli_nodes_init(struct cli *c)
     return 0;
 }
 
+void cli_nodes_forget_idle(struct cli *c)
+{
+    cli_mutex_lock(&c->tree);
+    while (oldest_idle(c))
+        node_free(c, oldest_idle(c));
+    cli_mutex_unlock(&c->tree);
+}
+
 /* Everything that nobody uses, the root with it. */
 void cli_nodes_free(struct cli *c)
 {
-    struct cli_node *n;
-
     cli_mutex_lock(&c->tree);
     if (c->root)
         cli_node_drop(c, c->root);
-    while (c->root && (n = oldest_idle(c)) != NULL)
-        node_free(c, n);
+    while (c->root && oldest_idle(c))
+        node_free(c, oldest_idle(c));
     if (c->n_nodes)
         cli_log(c, 0, "%u nodes are still in use at the end", c->n_nodes);
     cli_mutex_unlock(&c->tree);
@@ -356,4 +366,30 @@ void cli_nodes_free(struct cli *c)
     c->node_hash = NULL;
     c->name_hash = NULL;
     c->forget.one = NULL;
+}
+
+/** cli_nodes_lose() - see client_int.h */
+void cli_nodes_lose(struct cli *c)
+{
+    struct cli_dentry *d, *next;
+
+    for (uint32_t i = 0; i <= c->node_mask; i++) {
+        while (c->node_hash[i]) {
+            struct cli_node *n = c->node_hash[i];
+            unhash(c, n);
+            n->lookups = 0;
+        }
+    }
+    for (uint32_t i = 0; i <= c->name_mask; i++) {
+        for (d = c->name_hash[i]; d; d = next) {
+            next = d->hash_next;
+            d->until = 0;
+            if (!d->node)
+                cli_name_del(c, d);
+        }
+    }
+    while (oldest_idle(c))
+        node_free(c, oldest_idle(c));
+    c->root->session = c->node_session;
+    cli_node_hash(c, c->root);
 }

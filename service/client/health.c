@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * health.c - is anybody there?
+ *
+ * Theory of operation
+ *
+ *   A guest cannot see that its daemon died: the device stays, and requests just are not answered. One
+ *   slow request proves nothing either (a disk spins up, a lock is waited for). So, once requests have been
+ *   out for a third of stall_ms without any answer, a probe is sent, a GETATTR of the root, which every
+ *   living host answers; and if stall_ms pass without any answer at all, the host counts as gone until
+ *   something is answered. A share that nobody uses is not asked and counts as responding.
+ *
+ * Locks: gate.lock.
+ */
+#include "service/client/client_int.h"
+
+/* Milliseconds without an answer to something that is out. gate.lock held. */
+static uint64_t silence(const struct cli *c, uint64_t now)
+{
+    uint64_t since =
+        c->gate.last_done_ms > c->gate.busy_since_ms ? c->gate.last_done_ms : c->gate.busy_since_ms;
+
+    return c->gate.in_flight && now > since ? now - since : 0;
+}
+
+static bool is_stalled(const struct cli *c, uint64_t now)
+{
+    return c->health.probing && silence(c, now) >= c->opt.stall_ms;
+}
+
+/** cli_responding() - see client.h */
+bool cli_responding(struct cli *c)
+{
+    bool stalled;
+
+    cli_mutex_lock(&c->gate.lock);
+    stalled = is_stalled(c, cli_clock_ms());
+    cli_mutex_unlock(&c->gate.lock);
+    return !stalled;
+}
+
+static void probe_over(struct cli *c)
+{
+    cli_mutex_lock(&c->gate.lock);
+    c->health.probing = false;
+    cli_cond_wake_all(&c->gate.drained);
+    cli_mutex_unlock(&c->gate.lock);
+}
+
+static void probe_done(struct cli_async *a)
+{
+    probe_over(a->c);
+}
+
+static void send_probe(struct cli *c)
+{
+    static const struct fuse_getattr_in in;
+    struct cli_req r = {
+        .opcode = FUSE_GETATTR,
+        .node = c->root,
+        .arg = {{&in, sizeof(in)}},
+        .reply = &c->health.probe_reply,
+        .reply_cap = sizeof(c->health.probe_reply),
+        .reply_min = sizeof(c->health.probe_reply),
+    };
+
+    c->health.probe.done = probe_done;
+    if (cli_submit(c, &c->health.probe, &r) < 0)
+        probe_over(c);
+}
+
+/** cli_health_tick() - see client_int.h */
+void cli_health_tick(struct cli *c)
+{
+    uint64_t now = cli_clock_ms();
+
+    cli_mutex_lock(&c->gate.lock);
+    bool probe =
+        !c->health.probing && silence(c, now) >= c->opt.stall_ms / 3 && c->gate.state == CLI_LIVE;
+    if (probe)
+        c->health.probing = true;
+    bool stalled = is_stalled(c, now), told = c->health.stalled;
+    c->health.stalled = stalled;
+    cli_mutex_unlock(&c->gate.lock);
+    if (stalled && !told)
+        cli_log(c, 0, "the host has not answered for %u ms", c->opt.stall_ms);
+    if (!stalled && told)
+        cli_log(c, 1, "the host answers again");
+    if (probe)
+        send_probe(c);
+}
+
+/** cli_health_cancel() - see client_int.h */
+void cli_health_cancel(struct cli *c)
+{
+    cli_mutex_lock(&c->gate.lock);
+    bool probing = c->health.probing;
+    cli_mutex_unlock(&c->gate.lock);
+    if (probing)
+        c->transport->ops->cancel(c->transport, &c->health.probe.msg);
+    cli_mutex_lock(&c->gate.lock);
+    while (c->health.probing)
+        cli_cond_wait(&c->gate.drained, &c->gate.lock);
+    cli_mutex_unlock(&c->gate.lock);
+}
+
+/* A reset that no request has run into yet shows in the epoch. */
+static void look_at_epoch(struct cli *c)
+{
+    uint32_t session;
+
+    if (cli_gate_enter(c, 0, &session) < 0)
+        return;
+    if (cli_session_is_gone(c))
+        cli_gate_end(c);
+    cli_gate_leave(c, 0, false);
+}
+
+/** cli_tick() - see client.h */
+void cli_tick(struct cli *c)
+{
+    look_at_epoch(c);
+    cli_forget_flush(c, 1);
+    cli_health_tick(c);
+}

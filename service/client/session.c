@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * session.c - a FUSE session: its beginning, its end, what was agreed
+ *
+ * Theory of operation
+ *
+ *   INIT offers what the code behind it honours, and nothing else:
+ *
+ *     ASYNC_READ, ASYNC_DIO, PARALLEL_DIROPS   requests of one file or directory travel at the same time
+ *     BIG_WRITES, MAX_PAGES                    payload as large as transport and host allow
+ *     DO_READDIRPLUS                           listings bring attributes and lookups, which are counted
+ *     DONT_MASK                                modes are final: there is no umask here
+ *     HANDLE_KILLPRIV_V2                       truncations and writes say when setuid has to go
+ *     SUBMOUNTS                                FUSE_ATTR_SUBMOUNT is handed on in cli_attr.flags
+ *     INIT_EXT                                 the upper half of the flags
+ *
+ *   Not offered: ATOMIC_O_TRUNC (nothing is opened with O_TRUNC), EXPORT_SUPPORT ("." is never looked up),
+ *   AUTO_INVAL_DATA, WRITEBACK_CACHE (no data is kept here), NO_OPEN_SUPPORT (handles are counted on),
+ *   locks, ACLs, security contexts.
+ *
+ *   Then VIOFS_PROBE asks for the extension (docs/protocol.md).
+ *
+ * Locks: the gate is down while cli_session_begin() works, so nobody else talks to the host; gate.lock for
+ *   the result.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "service/client/client_int.h"
+
+enum {
+    LEAST_REQUEST = 1024, /* a header, arguments and two names */
+    LEAST_TRANSFER = 4096,
+    PAGE = 4096,
+    DEFAULT_PAGES = 32, /* without MAX_PAGES (linux/fs/fuse) */
+    NO_INIT_EXT_OUT = 24
+};
+
+static const uint64_t offered =
+    FUSE_ASYNC_READ | FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS | FUSE_BIG_WRITES | FUSE_MAX_PAGES |
+    FUSE_DO_READDIRPLUS | FUSE_DONT_MASK | FUSE_HANDLE_KILLPRIV_V2 | FUSE_SUBMOUNTS | FUSE_INIT_EXT;
+
+void cli_log(struct cli *c, int level, const char *format, ...)
+{
+    char text[256];
+    va_list ap;
+
+    if (!c->opt.log)
+        return;
+    va_start(ap, format);
+    vsnprintf(text, sizeof(text), format, ap);
+    va_end(ap);
+    c->opt.log(c->opt.log_user, level, text);
+}
+
+/* ---- beginning --------------------------------------------------------------------------------------- */
+
+static int get_limits(struct cli *c)
+{
+    struct cli_limits l;
+    int r = c->transport->ops->limits(c->transport, &l);
+
+    if (r < 0)
+        return r;
+    if (l.max_request < LEAST_REQUEST || l.max_transfer < LEAST_TRANSFER || !l.max_in_flight) {
+        cli_log(c, 0, "the transport is too narrow: requests of %u bytes, payload of %u",
+                l.max_request, l.max_transfer);
+        return -LE_EINVAL;
+    }
+    c->limits = l;
+    return 0;
+}
+
+static int ask_init(struct cli *c, struct fuse_init_out *out)
+{
+    struct fuse_init_in in = {
+        .major = FUSE_KERNEL_VERSION,
+        .minor = FUSE_OUR_MINOR,
+        .flags = (uint32_t)offered,
+        .flags2 = (uint32_t)(offered >> 32),
+    };
+    struct cli_req r = {
+        .opcode = FUSE_INIT,
+        .arg = {{&in, sizeof(in)}},
+        .reply = out,
+        .reply_cap = sizeof(*out),
+        .reply_min = NO_INIT_EXT_OUT,
+    };
+
+    memset(out, 0, sizeof(*out));
+    int n = cli_call_raw(c, 0, &r);
+    if (n < 0)
+        return n;
+    if (out->major != FUSE_KERNEL_VERSION || out->minor < FUSE_MIN_MINOR) {
+        cli_log(c, 0, "the host speaks FUSE %u.%u; the oldest version that we speak is %u.%u",
+                out->major, out->minor, FUSE_KERNEL_VERSION, FUSE_MIN_MINOR);
+        return -LE_EOPNOTSUPP;
+    }
+    return 0;
+}
+
+static uint32_t smaller(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+static struct cli_session agreed(const struct cli *c, const struct fuse_init_out *out)
+{
+    struct cli_session s = {.minor = smaller(out->minor, FUSE_OUR_MINOR)};
+    uint32_t pages = DEFAULT_PAGES, write = PAGE;
+
+    s.flags = out->flags;
+    if (out->flags & FUSE_INIT_EXT)
+        s.flags |= (uint64_t)out->flags2 << 32;
+    s.flags &= offered;
+    if ((s.flags & FUSE_MAX_PAGES) && out->max_pages)
+        pages = out->max_pages;
+    if ((s.flags & FUSE_BIG_WRITES) && out->max_write > PAGE)
+        write = out->max_write;
+    s.max_read = smaller(pages * PAGE, c->limits.max_transfer);
+    s.max_write = smaller(smaller(write, pages * PAGE), c->limits.max_transfer);
+    return s;
+}
+
+/* Return: 0, also without the extension; -errno if the session is in doubt. */
+static int probe_extension(struct cli *c, bool *found)
+{
+    struct fuse_viofs_probe_in in = {.version = VIOFS_EXT_VERSION};
+    struct fuse_viofs_probe_out out;
+    struct cli_req r = {
+        .opcode = VIOFS_PROBE,
+        .arg = {{&in, sizeof(in)}},
+        .reply = &out,
+        .reply_cap = sizeof(out),
+        .reply_min = sizeof(out),
+    };
+
+    *found = false;
+    if (c->opt.no_extension)
+        return 0;
+    int n = cli_call_raw(c, CLI_ROOT_ID, &r);
+    if (n == -LE_ENOTCONN || n == -LE_ETIMEDOUT)
+        return n;
+    *found = n >= 0 && out.version == VIOFS_EXT_VERSION &&
+             out.ext_len == sizeof(struct fuse_viofs_ext) && (out.features & VIOFS_FEATURE_BTIME);
+    return 0;
+}
+
+/** cli_session_begin() - see client_int.h */
+int cli_session_begin(struct cli *c)
+{
+    struct fuse_init_out out;
+    bool extension;
+    int r = get_limits(c);
+
+    if (!r)
+        r = ask_init(c, &out);
+    if (!r)
+        r = probe_extension(c, &extension);
+    if (r < 0)
+        return r;
+    struct cli_session s = agreed(c, &out);
+    s.extension = extension;
+    atomic_store(&c->extension, extension);
+    atomic_store(&c->killpriv, (s.flags & FUSE_HANDLE_KILLPRIV_V2) != 0);
+    atomic_store(&c->nosys, 0);
+    cli_mutex_lock(&c->gate.lock);
+    c->session = s;
+    c->gate.state = CLI_LIVE;
+    c->gate.last_done_ms = cli_clock_ms();
+    cli_mutex_unlock(&c->gate.lock);
+    cli_log(c, 2, "FUSE 7.%u, flags %#llx, %u bytes a read, %u a write%s", s.minor,
+            (unsigned long long)s.flags, s.max_read, s.max_write,
+            extension ? ", with birth times" : "");
+    return 0;
+}
+
+/* ---- life of a client --------------------------------------------------------------------------------- */
+
+static void set_defaults(struct cli_options *o)
+{
+    if (!o->max_nodes)
+        o->max_nodes = 65536;
+    if (!o->max_names)
+        o->max_names = 131072;
+    if (!o->stall_ms)
+        o->stall_ms = 30000;
+}
+
+/** cli_open() - see client.h */
+int cli_open(struct cli **out, struct cli_transport *t, const struct cli_options *o)
+{
+    struct cli *c = calloc(1, sizeof(*c));
+    struct cli_attr attr;
+
+    if (!c)
+        return -LE_ENOMEM;
+    c->transport = t;
+    if (o)
+        c->opt = *o;
+    set_defaults(&c->opt);
+    c->unique = 2; /* odd ones are interrupts' (linux/fs/fuse/fuse_i.h) */
+    c->clock = 1;
+    c->gate.session_no = 1;
+    c->node_session = 1;
+    c->forget.session = 1;
+    int r = cli_nodes_init(c);
+    if (r < 0) {
+        free(c);
+        return r;
+    }
+    c->root->session = 1;
+    r = cli_session_begin(c);
+    if (!r)
+        r = cli_getattr(c, c->root, true, &attr);
+    if (r < 0) {
+        cli_close(c);
+        return r;
+    }
+    *out = c;
+    return 0;
+}
+
+/* Say goodbye, let what is under way arrive, and let nothing follow. */
+static void end_session(struct cli *c)
+{
+    struct cli_req destroy = {.opcode = FUSE_DESTROY};
+
+    cli_forget_flush(c, 1);
+    cli_health_cancel(c);
+    cli_mutex_lock(&c->gate.lock);
+    bool live = c->gate.state == CLI_LIVE;
+    c->gate.state = CLI_DOWN;
+    while (c->gate.in_flight)
+        cli_cond_wait(&c->gate.drained, &c->gate.lock);
+    cli_mutex_unlock(&c->gate.lock);
+    if (live)
+        (void)cli_call_raw(c, 0, &destroy); /* the host learns it by other means if not by this */
+}
+
+/** cli_close() - see client.h */
+void cli_close(struct cli *c)
+{
+    cli_nodes_forget_idle(c);
+    end_session(c);
+    cli_nodes_free(c);
+    free(c);
+}
+
+/** cli_session_get() - see client.h */
+void cli_session_get(struct cli *c, struct cli_session *out)
+{
+    cli_mutex_lock(&c->gate.lock);
+    *out = c->session;
+    cli_mutex_unlock(&c->gate.lock);
+}
+
+/** cli_counters_get() - see client.h */
+void cli_counters_get(struct cli *c, struct cli_counters *out)
+{
+    *out = (struct cli_counters){
+        .requests = atomic_load(&c->count.requests),
+        .no_replies = atomic_load(&c->count.no_replies),
+        .forgotten = atomic_load(&c->count.forgotten),
+    };
+    for (unsigned i = 0; i < CLI_OPCODES; i++)
+        out->by_opcode[i] = atomic_load(&c->count.by_opcode[i]);
+    cli_mutex_lock(&c->tree);
+    out->nodes = c->n_nodes;
+    out->names = c->n_names;
+    cli_mutex_unlock(&c->tree);
+    cli_mutex_lock(&c->gate.lock);
+    out->in_flight = c->gate.in_flight;
+    out->max_in_flight_seen = c->gate.max_in_flight;
+    cli_mutex_unlock(&c->gate.lock);
+}
