@@ -100,7 +100,8 @@ static NTSTATUS chunk_alloc(struct drv_queue *q, struct drv_slot *slots, uint32_
     uint32_t first = n * DRV_CHUNK_SLOTS;
 
     c->va = common(q->dev, DRV_CHUNK_BYTES, &c->bus);
-    c->lists = pool((size_t)DRV_CHUNK_SLOTS * q->dev->list_len);
+    c->lists = ExAllocatePoolWithTag(NonPagedPoolNx, (SIZE_T)DRV_CHUNK_SLOTS * q->dev->list_len,
+                                     DRV_TAG); /* as it is: the adapter fills what is used */
     if (!c->va || !c->lists)
         return STATUS_INSUFFICIENT_RESOURCES;
     for (uint32_t i = 0; i < DRV_CHUNK_SLOTS && first + i < size; i++) {
