@@ -38,6 +38,8 @@ void share_show_log(void);
 void share_abandon(
     void); /* show the logs, end the daemons, remove the directories; judge nothing */
 const char *share_socket(void);
+/* share_adopt() - use the daemon at this socket, which somebody else looks after, from now on */
+void share_adopt(const char *socket);
 bool share_daemon_killed(void);
 /* share_daemon_mortal() - may the daemon behind the real device with this tag be killed, and does it live? */
 bool share_daemon_mortal(const char *tag);
@@ -78,12 +80,21 @@ uint32_t proxy_held(struct proxy *p);
 uint32_t proxy_opcodes(struct proxy *p, uint32_t *opcodes, uint32_t room);
 uint64_t proxy_count(struct proxy *p, uint32_t queue);
 uint64_t proxy_features(struct proxy *p);
+/* proxy_replace_daemon() - connect again; what the old daemon had stays with the device until it is reset */
+void proxy_replace_daemon(struct proxy *p);
 
 /* vfio.c: look at the functions of this virtual machine, once, before the first scenario */
 void vfio_survey(void);
 
 /* model.c, for the proxy */
 void vdev_interrupt(struct vdev *d, uint32_t queue);
+
+/* model.c: another daemon (share_adopt()) takes over; the device asks to be reset */
+void model_replace_daemon(struct vdev *d);
+
+/* main.c, serve.c */
+void bench_set_driver(const char *path);
+int serve_main(int argc, char **argv);
 
 /* nt_main.c: the NT half */
 HOST const struct scenario *nt_scenarios(unsigned *n);

@@ -16,6 +16,8 @@
  *   runs the scenarios whose names contain one of the texts; $VIOFS_DAEMON names the virtiofsd.
  *   -g: in a virtual machine, on its devices, one scenario at a time; DIRECTORY is the host's (share.c)
  *   -l: print the names instead, with -g only of those that real devices can play
+ * usage: nt-bench --serve SOCKET ...
+ *   one device for callers in other processes; see serve.c
  */
 #include <errno.h>
 #include <getopt.h>
@@ -52,6 +54,11 @@ static struct {
 const char *bench_driver(void)
 {
     return bench.driver;
+}
+
+void bench_set_driver(const char *path)
+{
+    bench.driver = path;
 }
 
 const char *bench_guest(void)
@@ -215,6 +222,8 @@ int main(int argc, char **argv)
     bool list = false;
     int c;
 
+    if (argc > 1 && strcmp(argv[1], "--serve") == 0)
+        return serve_main(argc, argv);
     while ((c = getopt(argc, argv, "vlg:j:t:d:")) != -1) {
         switch (c) {
         case 'v':

@@ -214,6 +214,12 @@ static void model_needs_reset(struct vdev *d)
     deliver(m, m->config_vector, 2);
 }
 
+void model_replace_daemon(struct vdev *d)
+{
+    proxy_replace_daemon(model_of(d)->proxy);
+    model_needs_reset(d);
+}
+
 static void model_config_change(struct vdev *d, const void *config, uint32_t n)
 {
     struct model *m = model_of(d);

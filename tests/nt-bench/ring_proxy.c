@@ -63,6 +63,7 @@ struct queue {
 
 struct proxy {
     pthread_mutex_t lock;
+    pthread_cond_t replaced;
     struct vdev *vdev;
     struct dma *dma;
     struct fe *fe; /* NULL: no daemon */
@@ -73,7 +74,7 @@ struct proxy {
     uint32_t n_chains;
     enum vdev_fault fault;
     int wake;
-    bool quit, daemon_lost;
+    bool quit, daemon_lost, replace;
     pthread_t thread;
     uint32_t opcode[OPCODE_LOG];
     uint32_t n_opcodes;
@@ -129,6 +130,7 @@ struct proxy *proxy_new(struct vdev *d)
     if (!p)
         ver_stop("bench", "out of memory");
     pthread_mutex_init(&p->lock, NULL);
+    pthread_cond_init(&p->replaced, NULL);
     p->vdev = d;
     p->dma = vdev_dma(d);
     p->n_queues = o->request_queues + 1;
@@ -437,6 +439,21 @@ static void wait_for_work(struct proxy *p)
             ver_stop("bench", "cannot read an event");
 }
 
+/* On the thread that waits for the daemon's calls. */
+static void replace_daemon(struct proxy *p)
+{
+    for (struct chain *c = p->all.next; c != &p->all; c = c->next)
+        if (c->with_daemon) {
+            c->with_daemon = false; /* nobody serves it any more */
+            c->table = NULL;
+        }
+    fe_free(p->fe);
+    connect_daemon(p);
+    p->daemon_lost = false;
+    p->replace = false;
+    pthread_cond_broadcast(&p->replaced);
+}
+
 static void *proxy_main(void *arg)
 {
     struct proxy *p = arg;
@@ -447,6 +464,8 @@ static void *proxy_main(void *arg)
 
         wait_for_work(p);
         pthread_mutex_lock(&p->lock);
+        if (p->replace)
+            replace_daemon(p);
         if (p->quit) {
             pthread_mutex_unlock(&p->lock);
             return NULL;
@@ -564,8 +583,19 @@ void proxy_free(struct proxy *p)
     pthread_join(p->thread, NULL);
     fe_free(p->fe);
     close(p->wake);
+    pthread_cond_destroy(&p->replaced);
     pthread_mutex_destroy(&p->lock);
     free(p);
+}
+
+void proxy_replace_daemon(struct proxy *p)
+{
+    pthread_mutex_lock(&p->lock);
+    p->replace = true;
+    wake(p);
+    while (p->replace)
+        pthread_cond_wait(&p->replaced, &p->lock);
+    pthread_mutex_unlock(&p->lock);
 }
 
 void proxy_fault(struct proxy *p, enum vdev_fault f)

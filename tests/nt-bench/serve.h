@@ -44,8 +44,9 @@ enum serve_op {
 
 struct serve_call {
     uint32_t op;
-    uint32_t code; /* SERVE_IOCTL */
-    uint64_t id;   /* the caller's; of SERVE_OPEN, the process that opens */
+    uint32_t
+        code; /* SERVE_IOCTL; SERVE_OPEN: calls of SERVE_CLOSE since the plug that are to be done first */
+    uint64_t id; /* the caller's; of SERVE_OPEN, the process that opens */
     uint32_t in_len;
     uint32_t out_len;  /* room */
     uint32_t data_len; /* what follows: in_len bytes, and for METHOD_IN_DIRECT out_len more */

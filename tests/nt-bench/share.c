@@ -30,6 +30,12 @@
 static struct daemon daemons[MAX_DAEMONS];
 static unsigned n_daemons;
 static bool killed;
+static const char *adopted; /* socket of a daemon that is not ours */
+
+void share_adopt(const char *socket)
+{
+    adopted = socket;
+}
 
 /* A fresh daemon for each caller. */
 const char *share_socket(void)
@@ -38,6 +44,8 @@ const char *share_socket(void)
     struct daemon_options o = {.share = n_daemons ? daemons[0].share : NULL};
     struct daemon *d = &daemons[n_daemons];
 
+    if (adopted)
+        return adopted;
     if (n_daemons == MAX_DAEMONS)
         ver_stop("bench", "too many daemons");
     if (daemon_start_ours(d, extra, &o) < 0)
@@ -98,7 +106,7 @@ void share_abandon(void)
 
 bool share_daemon_killed(void)
 {
-    return killed;
+    return killed || adopted;
 }
 
 /* ---- in a virtual machine -------------------------------------------------------------------- */
