@@ -176,7 +176,7 @@ static int page_enter(struct cli *c, struct cli_dir *d, uint32_t session, uint64
 }
 
 /* The page at a cookie becomes the stream's. Return: 0, also at the end (its length is 0 then); -errno. */
-static int page_fetch_once(struct cli *c, struct cli_dir *d, uint64_t cookie)
+static int page_fetch_once(struct cli *c, struct cli_dir *d, uint64_t cookie, bool names_only)
 {
     struct cli_session s;
     struct cli_req r;
@@ -184,7 +184,7 @@ static int page_fetch_once(struct cli *c, struct cli_dir *d, uint64_t cookie)
     int32_t n;
 
     cli_session_get(c, &s);
-    d->kind = kind_of(c, &s);
+    d->kind = names_only ? CLI_PAGE_PLAIN : kind_of(c, &s);
     room = s.max_read < LEAST_PAGE ? LEAST_PAGE : s.max_read > MOST_PAGE ? MOST_PAGE : s.max_read;
     page_drop(d);
     d->page = malloc(room);
@@ -208,17 +208,22 @@ static int page_fetch_once(struct cli *c, struct cli_dir *d, uint64_t cookie)
     return 0;
 }
 
-/* The same, with what may stand in the way of the first attempt. */
+/*
+ * The same, with what may stand in the way of the first attempt: a session that is over; a host without
+ * READDIRPLUS; and the C virtiofsd, which fails a whole page with ENOENT when its first name is deleted while
+ * it looks.
+ */
 static int page_fetch(struct cli *c, struct cli_dir *d, uint64_t cookie)
 {
-    int e = page_fetch_once(c, d, cookie);
+    int e = page_fetch_once(c, d, cookie, false);
 
-    if (e == -LE_ENOSYS && d->kind == CLI_PAGE_PLUS)
-        return page_fetch_once(c, d, cookie);
     if (e == -LE_ESTALE && d->session != cli_session_no(c)) {
         e = ask_opendir(c, d);
-        return e ? e : page_fetch_once(c, d, cookie);
+        if (!e)
+            e = page_fetch_once(c, d, cookie, false);
     }
+    if ((e == -LE_ENOSYS || e == -LE_ENOENT) && d->kind == CLI_PAGE_PLUS)
+        e = page_fetch_once(c, d, cookie, true);
     return e;
 }
 

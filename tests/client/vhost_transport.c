@@ -385,8 +385,11 @@ static int32_t vht_call(struct cli_transport *base, struct cli_msg *m)
     struct vht *t = of_transport(base);
     struct waiter w = {.cond = PTHREAD_COND_INITIALIZER};
 
-    m->result = start(t, m, &w);
-    if (m->result == 0) {
+    int err = start(t, m, &w);
+
+    if (err) {
+        m->result = err;
+    } else {
         pthread_mutex_lock(&t->lock);
         while (!w.ended)
             pthread_cond_wait(&w.cond, &t->lock);
