@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * place.c - where a share goes
+ *
+ * Theory of operation
+ *
+ *   -t (or Tag) selects one share: the first device with that tag. A mount point that is given for the whole
+ *   process, by -m or by the plain registry value, can hold one share only: the first that has no place of
+ *   its own in Shares\<tag>. Others are mounted only if they have one. Without either, every share is
+ *   mounted, and those without a place of their own get letters from Z: down, in the order of the devices.
+ *
+ *   A letter is chosen before it is used, under the lock, so that shares that start together do not fight
+ *   for one; letters that Shares gives to anyone are left alone. If one that was chosen turns out to be
+ *   taken, the next is tried. GetLogicalDrives() may say 0 early in a boot; then the mount finds out.
+ *
+ *   What a share was given it keeps until its device goes.
+ *
+ * Locks: svc_shares.lock for all that is shared among shares.
+ */
+#include "service/win/shares_int.h"
+
+#include "service/win/registry.h"
+#include "service/win/text.h"
+
+static void explain(struct share *s, const wchar_t *why)
+{
+    svc_format(s->status.message, ARRAYSIZE(s->status.message), L"%ls", why);
+}
+
+/* The first device that claims something keeps it. Under the lock. */
+static bool claim(wchar_t *owner, size_t units, const struct share *s)
+{
+    if (owner[0] == 0)
+        svc_format(owner, units, L"%ls", s->status.device);
+    return wcscmp(owner, s->status.device) == 0;
+}
+
+static uint32_t bit_of(wchar_t letter)
+{
+    return letter ? 1u << (letter - L'A') : 0;
+}
+
+static void set_letter(struct share *s, wchar_t letter)
+{
+    s->all->letters_taken &= ~bit_of(s->letter);
+    s->letter = letter;
+    s->all->letters_taken |= bit_of(letter);
+}
+
+/* Under the lock. */
+static void choose_letter(struct share *s)
+{
+    if (!s->letter)
+        set_letter(s, svc_free_letter(GetLogicalDrives() | s->all->letters_taken |
+                                      svc_registry_letters()));
+    if (s->letter)
+        svc_format(s->settings.mount_point, ARRAYSIZE(s->settings.mount_point), L"%lc:", s->letter);
+    else
+        svc_format(s->settings.mount_point, ARRAYSIZE(s->settings.mount_point), L"*");
+}
+
+/* Under the lock. Return: NULL if the share is to be served, else why not. */
+static const wchar_t *place_locked(struct share *s, bool own_mount_point)
+{
+    bool everywhere = !svc_has(&s->settings, SVC_MOUNT_POINT) ||
+                      svc_mount_kind(s->settings.mount_point) == SVC_MOUNT_ANY;
+
+    if (svc_has(&s->settings, SVC_TAG)) {
+        if (wcscmp(s->settings.tag, s->status.tag) != 0)
+            return L"another tag is selected";
+        if (!claim(s->all->tag_owner, ARRAYSIZE(s->all->tag_owner), s))
+            return L"another device has the same tag, and it is the selected one";
+        s->is_selected = true;
+    } else if (!own_mount_point && !everywhere) {
+        if (!claim(s->all->process_mount_owner, ARRAYSIZE(s->all->process_mount_owner), s))
+            return L"the mount point is for one share; give this one its own, under Shares";
+        s->is_selected = true;
+    }
+    s->letter_chosen = everywhere;
+    if (everywhere)
+        choose_letter(s);
+    else
+        set_letter(s, svc_mount_letter(s->settings.mount_point));
+    return NULL;
+}
+
+bool share_place(struct share *s)
+{
+    const wchar_t *why_not;
+    bool own_mount_point;
+
+    svc_config_share(s->all->env.config, s->status.tag, &s->settings, &own_mount_point);
+    AcquireSRWLockExclusive(&s->all->lock);
+    why_not = place_locked(s, own_mount_point);
+    ReleaseSRWLockExclusive(&s->all->lock);
+    if (why_not)
+        explain(s, why_not);
+    return why_not == NULL;
+}
+
+bool share_place_taken(struct share *s)
+{
+    wchar_t next = 0;
+
+    AcquireSRWLockExclusive(&s->all->lock);
+    if (s->letter_chosen && s->letter) {
+        /* Letters from this one up were taken already: go on below. */
+        next = svc_free_letter(~(bit_of(s->letter) - 1) | s->all->letters_taken |
+                               svc_registry_letters() | GetLogicalDrives());
+        set_letter(s, next);
+    }
+    if (next)
+        svc_format(s->settings.mount_point, ARRAYSIZE(s->settings.mount_point), L"%lc:", next);
+    ReleaseSRWLockExclusive(&s->all->lock);
+    return next != 0;
+}
+
+static void give_back(wchar_t *owner, const struct share *s)
+{
+    if (wcscmp(owner, s->status.device) == 0)
+        owner[0] = 0;
+}
+
+void share_place_release(struct share *s)
+{
+    AcquireSRWLockExclusive(&s->all->lock);
+    set_letter(s, 0);
+    give_back(s->all->tag_owner, s);
+    give_back(s->all->process_mount_owner, s);
+    ReleaseSRWLockExclusive(&s->all->lock);
+}
