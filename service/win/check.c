@@ -256,8 +256,7 @@ DWORD svc_check_run(void)
     check_driver(&r);
     check_devices(&r);
     check_service(&r);
-    svc_print(r.first_problem
-                  ? L"\r\nShares cannot be mounted until the first problem is solved.\r\n"
-                  : L"\r\nEverything is there.\r\n");
+    svc_print(r.first_problem ? L"\r\nSolve the first problem first.\r\n"
+                              : L"\r\nEverything is there.\r\n");
     return r.first_problem;
 }

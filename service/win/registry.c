@@ -27,9 +27,8 @@ static void read_value(void *user, const wchar_t *share, const wchar_t *name, st
 
     svc_format(path, ARRAYSIZE(path), L"%ls%ls%ls", (const wchar_t *)user,
                share ? L"\\Shares\\" : L"", share ? share : L"");
-    error = RegGetValueW(HKEY_LOCAL_MACHINE, path, name,
-                         RRF_RT_REG_SZ | RRF_RT_REG_EXPAND_SZ | RRF_RT_REG_DWORD, &type, out->text,
-                         &size);
+    error = RegGetValueW(HKEY_LOCAL_MACHINE, path, name, RRF_RT_REG_SZ | RRF_RT_REG_DWORD, &type,
+                         out->text, &size);
     if (error == ERROR_FILE_NOT_FOUND || error == ERROR_PATH_NOT_FOUND) {
         out->kind = SVC_VALUE_ABSENT;
     } else if (error != ERROR_SUCCESS) {

@@ -67,7 +67,48 @@ static DWORD get_number(HKEY key, const wchar_t *name)
     return number;
 }
 
+static bool next_key(HKEY key, DWORD index, wchar_t *name, DWORD units)
+{
+    return RegEnumKeyExW(key, index, name, &units, NULL, NULL, NULL, NULL) == ERROR_SUCCESS;
+}
+
+static bool is_alive(DWORD pid, uint64_t started)
+{
+    HANDLE process = OpenProcess(PROCESS_QUERY_LIMITED_INFORMATION | SYNCHRONIZE, FALSE, pid);
+    bool alive;
+
+    if (!process)
+        return GetLastError() == ERROR_ACCESS_DENIED; /* another user's */
+    alive = WaitForSingleObject(process, 0) == WAIT_TIMEOUT && start_time(process) == started;
+    CloseHandle(process);
+    return alive;
+}
+
+/* Does the process live that wrote the key of this name? */
+static bool writer_is_alive(HKEY all, const wchar_t *name)
+{
+    uint64_t started = 0;
+    DWORD size = sizeof(started);
+
+    RegGetValueW(all, name, L"Started", RRF_RT_REG_QWORD, NULL, &started, &size);
+    return is_alive(wcstoul(name, NULL, 10), started);
+}
+
 /* ---- telling -------------------------------------------------------------------------------- */
+
+/* Remove what processes left that were ended. */
+static void clean_up(void)
+{
+    wchar_t name[16];
+    HKEY all;
+
+    if (RegOpenKeyExW(HKEY_LOCAL_MACHINE, RUNNING_KEY, 0, KEY_ALL_ACCESS, &all) != ERROR_SUCCESS)
+        return;
+    for (DWORD i = 0; next_key(all, i, name, ARRAYSIZE(name));)
+        if (writer_is_alive(all, name) || RegDeleteTreeW(all, name) != ERROR_SUCCESS)
+            i++;
+    RegCloseKey(all);
+}
 
 struct svc_running *svc_running_open(bool service)
 {
@@ -82,8 +123,8 @@ struct svc_running *svc_running_open(bool service)
     if (RegCreateKeyExW(HKEY_LOCAL_MACHINE, SVC_REGISTRY_KEY, 0, NULL, REG_OPTION_NON_VOLATILE,
                         KEY_CREATE_SUB_KEY, NULL, &base, NULL) == ERROR_SUCCESS)
         RegCloseKey(base);
+    clean_up();
     svc_format(r->path, ARRAYSIZE(r->path), RUNNING_KEY L"\\%lu", GetCurrentProcessId());
-    RegDeleteTreeW(HKEY_LOCAL_MACHINE, r->path); /* an earlier process of this number */
     if (RegCreateKeyExW(HKEY_LOCAL_MACHINE, r->path, 0, NULL, REG_OPTION_VOLATILE, KEY_ALL_ACCESS,
                         NULL, &r->key, NULL) != ERROR_SUCCESS) {
         free(r);
@@ -131,31 +172,12 @@ void svc_running_tell(struct svc_running *r, unsigned slot, const struct svc_sha
 
 /* ---- reading -------------------------------------------------------------------------------- */
 
-static bool is_alive(DWORD pid, uint64_t started)
+static void read_process(HKEY key, const wchar_t *name, struct svc_process_status *out)
 {
-    HANDLE process = OpenProcess(PROCESS_QUERY_LIMITED_INFORMATION | SYNCHRONIZE, FALSE, pid);
-    bool alive;
-
-    if (!process)
-        return GetLastError() == ERROR_ACCESS_DENIED; /* another user's */
-    alive = WaitForSingleObject(process, 0) == WAIT_TIMEOUT && start_time(process) == started;
-    CloseHandle(process);
-    return alive;
-}
-
-static bool read_process(HKEY key, const wchar_t *name, struct svc_process_status *out)
-{
-    uint64_t started = 0;
-    DWORD size = sizeof(started);
-
     *out = (struct svc_process_status){.pid = wcstoul(name, NULL, 10)};
-    RegGetValueW(key, NULL, L"Started", RRF_RT_REG_QWORD, NULL, &started, &size);
-    if (!is_alive(out->pid, started))
-        return false;
     get_text(key, L"Program", out->program, sizeof(out->program));
     get_text(key, L"Version", out->version, sizeof(out->version));
     out->service = get_number(key, L"Service");
-    return true;
 }
 
 static bool read_share(HKEY process, const wchar_t *name, struct svc_share_status *out)
@@ -178,11 +200,6 @@ static bool read_share(HKEY process, const wchar_t *name, struct svc_share_statu
 
 typedef bool (*each_share)(void *user, const struct svc_process_status *process,
                            const struct svc_share_status *share);
-
-static bool next_key(HKEY key, DWORD index, wchar_t *name, DWORD units)
-{
-    return RegEnumKeyExW(key, index, name, &units, NULL, NULL, NULL, NULL) == ERROR_SUCCESS;
-}
 
 static bool each_of_process(HKEY key, const struct svc_process_status *process, each_share each,
                             void *user)
@@ -211,10 +228,11 @@ void svc_running_each(each_share each, void *user)
     if (RegOpenKeyExW(HKEY_LOCAL_MACHINE, RUNNING_KEY, 0, KEY_READ, &all) != ERROR_SUCCESS)
         return;
     for (DWORD i = 0; go_on && next_key(all, i, name, ARRAYSIZE(name)); i++) {
-        if (RegOpenKeyExW(all, name, 0, KEY_READ, &key) != ERROR_SUCCESS)
+        if (!writer_is_alive(all, name) ||
+            RegOpenKeyExW(all, name, 0, KEY_READ, &key) != ERROR_SUCCESS)
             continue;
-        if (read_process(key, name, &process))
-            go_on = each_of_process(key, &process, each, user);
+        read_process(key, name, &process);
+        go_on = each_of_process(key, &process, each, user);
         RegCloseKey(key);
     }
     RegCloseKey(all);
