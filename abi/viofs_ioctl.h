@@ -104,7 +104,7 @@ struct viofs_query_out {
     uint32_t queue_size;               /* entries of the smallest of them */
     uint32_t max_in_flight;            /* requests that the driver can have with the device */
     uint32_t max_request;              /* bytes of header and arguments in the system buffer */
-    uint32_t max_transfer;             /* bytes of payload in one request */
+    uint32_t max_transfer;             /* bytes of payload in one request that any device takes */
     uint32_t flags;                    /* VIOFS_QUERY_* */
     uint16_t tag[VIOFS_TAG_CHARS + 2]; /* UTF-16LE, terminated */
 };

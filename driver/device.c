@@ -80,19 +80,39 @@ static NTSTATUS arm_queues(struct drv_device *dev, uint32_t n_requests)
     return STATUS_SUCCESS;
 }
 
-/* Payload of the largest request. Without indirect tables every page takes an entry of the ring. */
+/*
+ * Payload of the largest request. A chain may be no longer than its queue (virtio 1.2, 2.7.5.3.1), which is
+ * what callers are told. With indirect tables more is accepted, up to what a slot holds: callers of
+ * virtio-win's interface ask nobody, and devices take it (docs/driver.md).
+ */
 static void limit_transfer(struct drv_device *dev)
 {
     uint32_t most = dev->dma_transfer;
 
-    if (!(dev->features >> RING_F_INDIRECT_DESC & 1))
-        for (uint32_t i = VIRTIO_FS_QUEUE_REQUEST; i < drv_n_queues(dev); i++) {
-            /* two headers, and one page more than the length for a buffer that starts inside one */
-            uint32_t pages = dev->queue[i].size > 4 ? dev->queue[i].size - 3 : 1;
+    for (uint32_t i = VIRTIO_FS_QUEUE_REQUEST; i < drv_n_queues(dev); i++) {
+        /* two headers, and one page more than the length for a buffer that starts inside one */
+        uint32_t pages = dev->queue[i].size > 4 ? dev->queue[i].size - 3 : 1;
 
-            most = min(most, pages * PAGE_SIZE);
-        }
+        most = min(most, pages * PAGE_SIZE);
+    }
     drv_store(&dev->max_transfer, most);
+    drv_store(&dev->most_payload,
+              dev->features >> RING_F_INDIRECT_DESC & 1 ? dev->dma_transfer : most);
+}
+
+/*
+ * Does the device use the addresses that the adapter gives us? Without ACCESS_PLATFORM it takes them for
+ * physical ones (virtio 1.2, 6.1), and would write to somebody else's memory where a DMA remapper is at work.
+ */
+static NTSTATUS check_addresses(struct drv_device *dev)
+{
+    struct drv_queue *q = &dev->queue[VIRTIO_FS_QUEUE_HIPRIO];
+
+    if ((dev->features >> VIRTIO_F_ACCESS_PLATFORM & 1) ||
+        MmGetPhysicalAddress(q->ring_mem).QuadPart == q->ring_bus.QuadPart)
+        return STATUS_SUCCESS;
+    drv_log(dev, IO_ERR_CONFIGURATION_ERROR, DRV_WHY_TRANSLATED, 0);
+    return STATUS_DEVICE_CONFIGURATION_ERROR;
 }
 
 /* From reset to DRIVER_OK (virtio 1.2, 3.1.1). */
@@ -111,6 +131,8 @@ static NTSTATUS bring_up(struct drv_device *dev)
     status = drv_virtio_config_vector(dev);
     if (NT_SUCCESS(status))
         status = arm_queues(dev, count_queues(&config));
+    if (NT_SUCCESS(status))
+        status = check_addresses(dev);
     if (!NT_SUCCESS(status)) {
         drv_virtio_add_status(dev, VIRTIO_STATUS_FAILED);
         return status;

@@ -280,11 +280,13 @@ struct drv_device {
     DMA_ADAPTER *dma;
     ULONG list_len;        /* bytes of one scatter/gather buffer */
     uint32_t dma_transfer; /* bytes that it maps at once */
-    uint32_t max_transfer; /* bytes of payload, also by the size of the queues */
+    uint32_t max_transfer; /* bytes of payload that fit a chain as long as the queues are */
+    uint32_t most_payload; /* bytes of payload that are accepted, see limit_transfer() */
     ULONG irq_version;     /* CONNECT_MESSAGE_BASED or CONNECT_LINE_BASED */
     void *irq_object;
     uint32_t irq_messages;
     bool irq_connected;
+    bool irq_muted; /* registers are out of reach of the line's service routine; under its lock */
 
     uint32_t n_queues; /* hiprio included; read through drv_n_queues() */
     struct drv_queue queue[DRV_MAX_QUEUES];
@@ -324,6 +326,7 @@ enum drv_reason {
     DRV_WHY_MEMORY,
     DRV_WHY_GONE,
     DRV_WHY_RECOVERED,
+    DRV_WHY_TRANSLATED,
 };
 void drv_log(struct drv_device *dev, NTSTATUS code, enum drv_reason why, uint32_t detail);
 
@@ -346,6 +349,7 @@ NTSTATUS drv_virtio_queue_enable(struct drv_device *dev, struct drv_queue *q);
 
 NTSTATUS drv_interrupt_connect(struct drv_device *dev);
 void drv_interrupt_disconnect(struct drv_device *dev);
+void drv_interrupt_mute(struct drv_device *dev, bool mute);
 
 /* ---- device.c ------------------------------------------------------------------------------- */
 

@@ -10,7 +10,7 @@
  *   line (virtio 1.2, 4.1.4.5). A service routine does nothing but queue DPCs.
  *
  * Ownership: the connection is held from drv_interrupt_connect() to drv_interrupt_disconnect().
- * Locks: service routines take none.
+ * Locks: service routines take none; the line's is held off while it is muted.
  */
 #include "driver/drv.h"
 
@@ -32,7 +32,7 @@ static BOOLEAN NTAPI message_isr(PKINTERRUPT object, void *context, ULONG messag
 static BOOLEAN NTAPI line_isr(PKINTERRUPT object, void *context)
 {
     struct drv_device *dev = context;
-    UCHAR cause = READ_REGISTER_UCHAR(dev->pci.isr);
+    UCHAR cause = dev->irq_muted ? 0 : READ_REGISTER_UCHAR(dev->pci.isr);
 
     UNREFERENCED_PARAMETER(object);
     if (cause == 0 || cause == 0xFF) /* all ones: the device is gone, and raised nothing */
@@ -77,12 +77,30 @@ NTSTATUS drv_interrupt_connect(struct drv_device *dev)
         return status;
     }
     dev->irq_connected = true;
+    dev->irq_muted = false;
     dev->irq_version = p.Version; /* what became of it */
     dev->irq_messages = p.Version == CONNECT_MESSAGE_BASED
                             ? ((IO_INTERRUPT_MESSAGE_INFO *)dev->irq_object)->MessageCount
                             : 0;
     assign(dev);
     return STATUS_SUCCESS;
+}
+
+/**
+ * drv_interrupt_mute() - the line's service routine must leave the registers alone, or may read them again
+ *
+ * A line is shared: other devices' interrupts come while ours has no power. On return no service routine is
+ * reading. IRQL: PASSIVE_LEVEL, state mutex held.
+ */
+void drv_interrupt_mute(struct drv_device *dev, bool mute)
+{
+    KIRQL irql;
+
+    if (!dev->irq_connected || dev->irq_version != CONNECT_LINE_BASED)
+        return; /* a message is nobody else's, and its routine reads nothing */
+    irql = KeAcquireInterruptSpinLock(dev->irq_object);
+    dev->irq_muted = mute;
+    KeReleaseInterruptSpinLock(dev->irq_object, irql);
 }
 
 /** drv_interrupt_disconnect() - no service routine runs after this. IRQL: PASSIVE_LEVEL. */

@@ -47,7 +47,7 @@ static NTSTATUS check_request(struct drv_device *dev, IRP *irp)
         return status;
     if (drv_fuse_no_reply(in->opcode) || in->opcode == DRV_FUSE_WRITE)
         return STATUS_INVALID_PARAMETER;
-    return out_length(irp) <= drv_load(&dev->max_transfer) ? STATUS_SUCCESS
+    return out_length(irp) <= drv_load(&dev->most_payload) ? STATUS_SUCCESS
                                                            : STATUS_INVALID_BUFFER_SIZE;
 }
 
@@ -57,7 +57,7 @@ static NTSTATUS check_write(struct drv_device *dev, IRP *irp)
     const struct drv_fuse_write_in *arg = (const void *)(in + 1);
     NTSTATUS status;
 
-    if (out_length(irp) > drv_load(&dev->max_transfer))
+    if (out_length(irp) > drv_load(&dev->most_payload))
         return STATUS_INVALID_BUFFER_SIZE;
     status = check_header(irp, sizeof(*in) + sizeof(*arg), DRV_REQUEST_ROOM, out_length(irp));
     if (!NT_SUCCESS(status))

@@ -80,6 +80,7 @@ void NTAPI drv_power_up(DEVICE_OBJECT *object, void *context)
 
     dev->power_irp = NULL;
     drv_device_lock(dev);
+    drv_interrupt_mute(dev, false);
     if (!dev->in_d0 && dev->resources && !drv_load(&dev->failed) &&
         !NT_SUCCESS(drv_device_arm(dev))) {
         drv_swap(&dev->failed, 1);
@@ -112,6 +113,7 @@ static NTSTATUS power_down(struct drv_device *dev, IRP *irp, POWER_STATE state)
     drv_device_lock(dev);
     if (dev->in_d0)
         drv_device_disarm(dev, STATUS_DEVICE_NOT_READY, true);
+    drv_interrupt_mute(dev, true);
     dev->in_d0 = false;
     drv_device_unlock(dev);
     PoSetPowerState(dev->self, DevicePowerState, state);

@@ -95,6 +95,7 @@ static const struct {
     EXPORT(KeStallExecutionProcessor),
     EXPORT(KeWaitForSingleObject),
     EXPORT(MmBuildMdlForNonPagedPool),
+    EXPORT(MmGetPhysicalAddress),
     EXPORT(MmGetSystemRoutineAddress),
     EXPORT(MmMapIoSpace),
     EXPORT(MmMapLockedPagesSpecifyCache),

@@ -262,6 +262,13 @@ PVOID NTAPI MmMapIoSpace(PHYSICAL_ADDRESS phys, SIZE_T size, MEMORY_CACHING_TYPE
     return at;
 }
 
+PHYSICAL_ADDRESS NTAPI MmGetPhysicalAddress(PVOID va)
+{
+    PHYSICAL_ADDRESS phys = {.QuadPart = (LONGLONG)mem_phys(va)};
+
+    return phys;
+}
+
 VOID NTAPI MmUnmapIoSpace(PVOID at, SIZE_T size)
 {
     nt_irql("MmUnmapIoSpace", PASSIVE_LEVEL, DISPATCH_LEVEL, CALLER);

@@ -31,9 +31,15 @@ void registers_clear(struct model *m)
 
 /* ---- common configuration: reading ----------------------------------------------------------- */
 
+#define ACCESS_PLATFORM (1ull << 33) /* virtio 1.2, 6 */
+
 static uint64_t offered(struct model *m)
 {
-    uint64_t f = proxy_features(m->proxy) & ~m->v.o.withhold;
+    uint64_t f = proxy_features(m->proxy);
+
+    if (m->v.o.iommu) /* virtio 1.2, 6.2: a device behind an IOMMU must offer it */
+        f |= ACCESS_PLATFORM;
+    f &= ~m->v.o.withhold;
 
     return m->lie == LIE_NO_VERSION_1 ? f & ~(1ull << RING_F_VERSION_1) : f;
 }
@@ -116,6 +122,10 @@ static void accept_features(struct model *m)
         if (offered(m) >> RING_F_VERSION_1 & 1)
             ver_complain("virtio-features", "VERSION_1 was not accepted");
         return;
+    }
+    if (offered(m) & ~m->guest_features & ACCESS_PLATFORM) {
+        ver_complain("virtio-features", "ACCESS_PLATFORM was not accepted");
+        return; /* virtio 1.2, 6.2: it may refuse to go on */
     }
     if (!extra && m->lie != LIE_FEATURES_REFUSED)
         m->status |= STATUS_FEATURES_OK;

@@ -100,6 +100,35 @@ static void bus_addresses_need_not_be_physical_ones(void)
     read_and_write(&o);
 }
 
+static void a_device_that_ignores_the_iommu_is_not_started(void)
+{
+    struct rig_options o = {.device = {.iommu = true, .no_daemon = true, .withhold = 1ull << 33}};
+    struct rig *r = rig_plug(&o);
+
+    nt_error_logs = 0;
+    CHECK(!NT_SUCCESS(rig_start(r)), "started");
+    CHECK(!vdev_running(r->device), "the device runs");
+    CHECK(nt_error_logs > 0, "no entry in the log");
+    rig_remove(r);
+}
+
+static void callers_are_told_what_fits_a_chain_as_long_as_the_queue(void)
+{
+    static const ULONG sizes[] = {128, 256, 1024};
+
+    for (size_t i = 0; i < RTL_NUMBER_OF(sizes); i++) {
+        struct rig_options o = {.device = {.no_daemon = true, .queue_size = sizes[i]}};
+        ULONG pages = (sizes[i] - 3) < MIB / PAGE_SIZE ? sizes[i] - 3 : MIB / PAGE_SIZE;
+        struct rig *r = rig_up(&o);
+        struct handle *h = rig_open(r);
+
+        CHECK(rig_query(h).max_transfer == pages * PAGE_SIZE, "%u bytes with a queue of %u",
+              rig_query(h).max_transfer, sizes[i]);
+        rig_close(h);
+        rig_eject(r);
+    }
+}
+
 static void map_registers_may_be_short(void)
 {
     nt_dma_defer = TRUE;
@@ -455,6 +484,10 @@ const struct scenario scenarios_io[] = {
      a_mebibyte_goes_both_ways_with_a_queue_of_1024, ANYWHERE},
     {"bus addresses need not be physical ones", bus_addresses_need_not_be_physical_ones,
      MODEL_ONLY},
+    {"a device that ignores the IOMMU is not started",
+     a_device_that_ignores_the_iommu_is_not_started, MODEL_ONLY},
+    {"callers are told what fits a chain as long as the queue",
+     callers_are_told_what_fits_a_chain_as_long_as_the_queue, MODEL_ONLY},
     {"map registers may be short", map_registers_may_be_short, ANYWHERE},
     {"without EVENT_IDX it works too", without_event_index_it_works_too, ANYWHERE},
     {"without indirect descriptors it works too", without_indirect_descriptors_it_works_too,

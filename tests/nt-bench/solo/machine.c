@@ -352,9 +352,12 @@ static void wait_for_manager(struct machine *m)
 /* A good device answers everything: then everything ends. */
 static void expect_answers(struct machine *m)
 {
+    int enough =
+        nt_dma_defer ? 6 * MACHINE_IOS : 8; /* a mapping that comes late takes a millisecond */
+
     if (m->disturbed || m->state != MACHINE_STARTED)
         return;
-    for (int quiet = 0; quiet < 8;) {
+    for (int quiet = 0; quiet < enough;) {
         solo_settle();
         quiet = solo_serve(m->rig->device, 64) ? 0 : quiet + 1;
         clk_sleep_ms(1);
