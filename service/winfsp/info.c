@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * info.c - GetFileInfo, SetBasicInfo, SetFileSize
+ *
+ * Theory of operation
+ *
+ *   What Windows sets and Linux keeps is sent in one SETATTR: write and access time, the write bits for
+ *   READONLY. Linux keeps no settable creation and change time, and (until the host stores them) no other attribute; those
+ *   are accepted and dropped, as on every file system without a place for them, because programs that copy
+ *   files give up otherwise.
+ *
+ *   Allocation is a promise of room: reserved on the host where that is possible (FALLOCATE, size unchanged),
+ *   given back at cleanup (close.c). An allocation below the size cuts the file, as NTFS does.
+ */
+#include "service/winfsp/svc.h"
+
+/** svc_cb_get_file_info() */
+NTSTATUS WINAPI svc_cb_get_file_info(struct winfsp_file_system *fs, void *ctx,
+                                     struct winfsp_file_info *info)
+{
+    (void)fs;
+    return svc_info(ctx, false, info);
+}
+
+/* Which fields of `a` are to be sent. */
+static uint32_t times_to_set(UINT64 access, UINT64 write, struct cli_attr *a)
+{
+    uint32_t mask = 0;
+
+    if (svc_time_is_given(access)) {
+        a->atime = svc_time_to_host(access);
+        mask |= CLI_SET_ATIME;
+    }
+    if (svc_time_is_given(write)) {
+        a->mtime = svc_time_to_host(write);
+        mask |= CLI_SET_MTIME;
+    }
+    return mask;
+}
+
+/**
+ * svc_cb_set_basic_info() - attributes (INVALID_FILE_ATTRIBUTES: as they are) and times (0: as they are)
+ */
+NTSTATUS WINAPI svc_cb_set_basic_info(struct winfsp_file_system *fs, void *ctx, UINT32 attributes,
+                                      UINT64 creation, UINT64 access, UINT64 write, UINT64 change,
+                                      struct winfsp_file_info *info)
+{
+    struct svc_open *o = ctx;
+    struct svc_volume *v = svc_volume_of(fs);
+    struct cli_attr a = {0}, before;
+    uint32_t mask = times_to_set(access, write, &a);
+    int error = 0;
+
+    (void)creation, (void)change;
+    if (attributes != INVALID_FILE_ATTRIBUTES) {
+        error = cli_getattr(v->client, o->node, false, &before);
+        if (error)
+            return svc_fail(v, error, SVC_ABOUT_HANDLE);
+        a.mode = svc_mode_with_attributes(before.mode, attributes);
+        if (a.mode != (before.mode & 07777))
+            mask |= CLI_SET_MODE;
+    }
+    if (mask)
+        error = cli_setattr(v->client, o->node, mask, &a, NULL);
+    return error ? svc_fail(v, error, SVC_ABOUT_HANDLE) : svc_info(o, false, info);
+}
+
+static NTSTATUS resize(struct svc_open *o, uint64_t size)
+{
+    struct cli_attr a = {.size = size};
+
+    return svc_fail(o->v, cli_setattr(o->v->client, o->node, CLI_SET_SIZE, &a, NULL),
+                    SVC_ABOUT_HANDLE);
+}
+
+/**
+ * svc_allocate() - blocks for a file, its size unchanged [1]
+ *
+ * Return: success where the host cannot do this; STATUS_DISK_FULL where there is no room.
+ */
+NTSTATUS svc_allocate(struct svc_open *o, uint64_t bytes)
+{
+    NTSTATUS status = svc_open_data(o, CLI_WRITE);
+    int error;
+
+    if (!NT_SUCCESS(status))
+        return status;
+    error = cli_allocate(o->v->client, o->file, 0, bytes);
+    if (error == -LE_EOPNOTSUPP || error == -LE_ENOSYS)
+        return STATUS_SUCCESS;
+    o->preallocated = true;
+    return svc_fail(o->v, error, SVC_ABOUT_HANDLE);
+}
+
+static NTSTATUS reserve(struct svc_open *o, uint64_t bytes)
+{
+    struct cli_attr a;
+    int error = cli_getattr(o->v->client, o->node, false, &a);
+
+    if (error)
+        return svc_fail(o->v, error, SVC_ABOUT_HANDLE);
+    if (bytes < a.size)
+        return resize(o, bytes);
+    return bytes > svc_allocation(&a) ? svc_allocate(o, bytes) : STATUS_SUCCESS;
+}
+
+/** svc_cb_set_file_size() - @allocation: `size` is room to reserve, not the end of the file */
+NTSTATUS WINAPI svc_cb_set_file_size(struct winfsp_file_system *fs, void *ctx, UINT64 size,
+                                     BOOLEAN allocation, struct winfsp_file_info *info)
+{
+    struct svc_open *o = ctx;
+    NTSTATUS status;
+
+    (void)fs;
+    if (cli_node_type(o->node) != SVC_IFREG || size > INT64_MAX)
+        return STATUS_INVALID_PARAMETER;
+    status = allocation ? reserve(o, size) : resize(o, size);
+    return NT_SUCCESS(status) ? svc_info(o, false, info) : status;
+}

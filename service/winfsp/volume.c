@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * volume.c - life of a volume
+ *
+ * Theory of operation
+ *
+ *   A volume starts with its session and ends with it: connect, ask the root who owns it and whether it has
+ *   extended attributes, tell WinFsp what it is (params.c), mount, serve. It stops the other way round: reads and writes
+ *   that pend are ended first, because their buffers go with the dispatcher; then the dispatcher; then the handles that
+ *   programs still have, for which WinFsp sends no close; then the session.
+ *
+ *   Trouble is noticed by svc_volume_tick(): the client says when the host has stopped responding, an answer
+ *   of -LE_ENOTCONN that the session is gone. Each is told once. svc_volume_recover() starts a new session under
+ *   the mounted volume.
+ *
+ * Locks: none of its own for its life (one thread at a time, volume.h).
+ */
+#include "service/winfsp/svc.h"
+
+#include <sddl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "service/winfsp/mount.h"
+#include "service/winfsp/params.h"
+
+enum { LOG_UNITS = 512, DEFAULT_STALL_S = 30 };
+
+/** svc_log() - level: 0 error, 1 warning, 2 debug */
+void svc_log(struct svc_volume *v, int level, const WCHAR *format, ...)
+{
+    WCHAR text[LOG_UNITS];
+    va_list args;
+
+    if (!v->options.log)
+        return;
+    va_start(args, format);
+    vswprintf(text, LOG_UNITS, format, args);
+    va_end(args);
+    text[LOG_UNITS - 1] = 0;
+    v->options.log(v->options.user, level, text);
+}
+
+/* The client's lines are UTF-8. */
+static void log_of_client(void *user, int level, const char *text)
+{
+    struct svc_volume *v = user;
+    WCHAR wide[LOG_UNITS];
+    int n = MultiByteToWideChar(CP_UTF8, 0, text, -1, wide, LOG_UNITS);
+
+    if (n == 0) {
+        wide[LOG_UNITS - 1] = 0; /* longer than the buffer: what fits */
+        if (GetLastError() != ERROR_INSUFFICIENT_BUFFER)
+            return;
+    }
+    svc_log(v, level, L"%ls", wide);
+}
+
+NTSTATUS svc_fail(struct svc_volume *v, int error, enum svc_about about)
+{
+    if (error == -LE_ENOTCONN)
+        InterlockedExchange(&v->session_lost, 1);
+    return svc_status(error, about);
+}
+
+/* ---- start ------------------------------------------------------------------------------------------ */
+
+/* Copies of the strings: the caller's may go. */
+static NTSTATUS copy_options(struct svc_volume *v, const struct svc_volume_options *options)
+{
+    const WCHAR **string[] = {&v->options.mount_point, &v->options.file_system_name,
+                              &v->options.label, &v->options.security};
+
+    v->options = *options;
+    for (unsigned i = 0; i < 4; i++) {
+        if (!*string[i])
+            continue;
+        v->strings[i] = _wcsdup(*string[i]);
+        *string[i] = v->strings[i];
+        if (!v->strings[i])
+            return STATUS_INSUFFICIENT_RESOURCES;
+    }
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS parse_security(struct svc_volume *v)
+{
+    ULONG size = 0;
+
+    if (!v->options.security || v->options.security[0] == 0)
+        return STATUS_SUCCESS;
+    if (!ConvertStringSecurityDescriptorToSecurityDescriptorW(v->options.security, SDDL_REVISION_1,
+                                                              &v->security, &size))
+        return STATUS_INVALID_SECURITY_DESCR;
+    v->security_size = size;
+    return STATUS_SUCCESS;
+}
+
+static void read_tag(struct svc_volume *v, struct cli_transport *transport)
+{
+    const WCHAR *label = v->options.label;
+    struct cli_limits limits;
+
+    if (transport->ops->limits(transport, &limits) == 0 &&
+        MultiByteToWideChar(CP_UTF8, 0, limits.tag, -1, v->tag, ARRAYSIZE(v->tag)) == 0)
+        v->tag[0] = 0;
+    lstrcpynW(v->label, label && label[0] ? label : v->tag, WINFSP_LABEL_UNITS);
+}
+
+static NTSTATUS start_session(struct svc_volume *v, struct cli_transport *transport)
+{
+    uint32_t stall = v->options.stall_seconds ? v->options.stall_seconds : DEFAULT_STALL_S;
+    struct cli_options o = {.case_insensitive = v->options.case_insensitive,
+                            .read_only = v->options.read_only,
+                            .want_btime = true,
+                            .stall_ms = stall > UINT32_MAX / 1000 ? UINT32_MAX : stall * 1000,
+                            .log = log_of_client,
+                            .log_user = v};
+    struct cli_node *root;
+    NTSTATUS status;
+    int error = cli_open(&v->client, transport, &o);
+
+    if (error == -LE_ENOTCONN || error == -LE_ETIMEDOUT)
+        return STATUS_DEVICE_NOT_CONNECTED;
+    if (error)
+        return svc_status(error, SVC_ABOUT_HANDLE);
+    status = svc_owner_find(v);
+    root = cli_root(v->client);
+    v->has_eas = cli_listxattr(v->client, root, NULL, 0) >= 0;
+    cli_node_put(v->client, root);
+    return status;
+}
+
+static const struct winfsp_interface callbacks = {
+    .get_volume_info = svc_cb_get_volume_info,
+    .set_volume_label = svc_cb_set_volume_label,
+    .get_security_by_name = svc_cb_get_security_by_name,
+    .create_ex = svc_cb_create_ex,
+    .open = svc_cb_open,
+    .overwrite_ex = svc_cb_overwrite_ex,
+    .cleanup = svc_cb_cleanup,
+    .close = svc_cb_close,
+    .read = svc_cb_read,
+    .write = svc_cb_write,
+    .flush = svc_cb_flush,
+    .get_file_info = svc_cb_get_file_info,
+    .set_basic_info = svc_cb_set_basic_info,
+    .set_file_size = svc_cb_set_file_size,
+    .set_delete = svc_cb_set_delete,
+    .rename = svc_cb_rename,
+    .get_security = svc_cb_get_security,
+    .set_security = svc_cb_set_security,
+    .read_directory = svc_cb_read_directory,
+    .resolve_reparse_points = svc_cb_resolve_reparse_points,
+    .get_reparse_point = svc_cb_get_reparse_point,
+    .set_reparse_point = svc_cb_set_reparse_point,
+    .delete_reparse_point = svc_cb_delete_reparse_point,
+    .get_dir_info_by_name = svc_cb_get_dir_info_by_name,
+    .get_ea = svc_cb_get_ea,
+    .set_ea = svc_cb_set_ea,
+    .dispatcher_stopped = svc_cb_dispatcher_stopped,
+};
+
+static NTSTATUS mount(struct svc_volume *v)
+{
+    struct winfsp_volume_params params;
+    WCHAR device[] = WINFSP_DISK_DEVICE;
+    NTSTATUS status = svc_params(v, &params);
+
+    if (!NT_SUCCESS(status))
+        return status;
+    status = v->api->create_fs(device, &params, &callbacks, &v->fs);
+    if (!NT_SUCCESS(status)) {
+        v->fs = NULL;
+        return status;
+    }
+    v->fs->user_context = v;
+    v->fs->enter_operation = svc_guard_enter;
+    v->fs->leave_operation = svc_guard_leave;
+    v->api->set_debug_log(v->fs, v->options.debug_flags);
+    status = svc_mount(v->api, v->fs, v->options.mount_point);
+    return NT_SUCCESS(status) ? v->api->start_dispatcher(v->fs, v->options.threads) : status;
+}
+
+/** svc_volume_start() - see volume.h */
+NTSTATUS svc_volume_start(struct svc_volume **out, const struct winfsp_api *api,
+                          struct cli_transport *transport, const struct svc_volume_options *options)
+{
+    struct svc_volume *v = calloc(1, sizeof(*v));
+    NTSTATUS status;
+
+    if (!v)
+        return STATUS_INSUFFICIENT_RESOURCES;
+    v->api = api;
+    v->scratch_slot = TLS_OUT_OF_INDEXES;
+    status = copy_options(v, options);
+    if (NT_SUCCESS(status))
+        status = parse_security(v);
+    if (NT_SUCCESS(status) && svc_guard_init(v) < 0)
+        status = STATUS_INSUFFICIENT_RESOURCES;
+    if (NT_SUCCESS(status)) {
+        read_tag(v, transport);
+        status = start_session(v, transport);
+    }
+    if (NT_SUCCESS(status))
+        status = mount(v);
+    if (!NT_SUCCESS(status)) {
+        svc_volume_stop(v);
+        return status;
+    }
+    *out = v;
+    return STATUS_SUCCESS;
+}
+
+/* ---- stop ------------------------------------------------------------------------------------------- */
+
+/** svc_volume_stop() - see volume.h; also what is left of a start that failed */
+void svc_volume_stop(struct svc_volume *v)
+{
+    InterlockedExchange(&v->stopping, 1);
+    if (v->fs) {
+        svc_io_close(v);
+        v->api->stop_dispatcher(v->fs);
+        v->api->remove_mount_point(v->fs);
+        v->api->delete_fs(v->fs);
+    }
+    svc_guard_free(v);
+    while (v->opens) /* WinFsp closes nothing when it is told to stop */
+        svc_open_free(v->opens);
+    if (v->client)
+        cli_close(v->client);
+    if (v->security)
+        LocalFree(v->security);
+    for (unsigned i = 0; i < ARRAYSIZE(v->strings); i++)
+        free(v->strings[i]);
+    free(v);
+}
+
+/** svc_cb_dispatcher_stopped() - WinFsp's driver went away, or we stopped it */
+VOID WINAPI svc_cb_dispatcher_stopped(struct winfsp_file_system *fs, BOOLEAN normally)
+{
+    struct svc_volume *v = svc_volume_of(fs);
+
+    if (v->stopping)
+        return;
+    svc_log(v, normally ? 1 : 0, L"WinFsp has stopped the volume");
+    if (v->options.event)
+        v->options.event(v->options.user, SVC_VOLUME_STOPPED);
+}
+
+/* ---- in between ------------------------------------------------------------------------------------- */
+
+/** svc_volume_recover() - see volume.h */
+NTSTATUS svc_volume_recover(struct svc_volume *v)
+{
+    int error = cli_recover(v->client);
+
+    if (error)
+        return svc_status(error, SVC_ABOUT_HANDLE);
+    InterlockedExchange(&v->session_lost, 0);
+    v->said_lost = false;
+    return svc_owner_find(v);
+}
+
+static void tell(struct svc_volume *v, enum svc_volume_event event)
+{
+    if (v->options.event)
+        v->options.event(v->options.user, event);
+}
+
+/** svc_volume_tick() - see volume.h */
+void svc_volume_tick(struct svc_volume *v)
+{
+    bool responding;
+
+    cli_tick(v->client);
+    responding = cli_responding(v->client);
+    if (responding == v->said_stalled) {
+        v->said_stalled = !responding;
+        tell(v, responding ? SVC_VOLUME_RESPONDING : SVC_VOLUME_STALLED);
+    }
+    if (v->session_lost && !v->said_lost) {
+        v->said_lost = true;
+        tell(v, SVC_VOLUME_SESSION_LOST);
+    }
+    if (v->options.poll_seconds == 0 || !responding || v->session_lost ||
+        GetTickCount64() - v->polled_ms < (uint64_t)v->options.poll_seconds * 1000)
+        return;
+    v->polled_ms = GetTickCount64();
+    svc_poll(v);
+}
+
+/** svc_volume_state_get() - see volume.h */
+void svc_volume_state_get(struct svc_volume *v, struct svc_volume_state *out)
+{
+    struct cli_session session;
+
+    memset(out, 0, sizeof(*out));
+    lstrcpynW(out->tag, v->tag, ARRAYSIZE(out->tag));
+    if (v->fs->mount_point)
+        lstrcpynW(out->mount_point, v->fs->mount_point, ARRAYSIZE(out->mount_point));
+    out->mounted = v->fs->mount_point != NULL;
+    out->responding = cli_responding(v->client);
+    cli_session_get(v->client, &session);
+    out->extension = session.extension;
+    cli_counters_get(v->client, &out->counters);
+}
