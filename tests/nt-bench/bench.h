@@ -349,7 +349,7 @@ HOST void share_kill_daemon(const char *tag);
 struct scenario {
     const char *name; /* a sentence */
     void (*run)(void);
-    enum scenario_where { ANYWHERE, MODEL_ONLY } where; /* a real device cannot play its part */
+    enum scenario_where { ANYWHERE, MODEL_ONLY } where; /* MODEL_ONLY: see README.md */
 };
 /* bench_driver() - path of the driver under test */
 HOST const char *bench_driver(void);

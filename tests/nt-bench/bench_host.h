@@ -85,6 +85,8 @@ void proxy_replace_daemon(struct proxy *p);
 
 /* vfio.c: look at the functions of this virtual machine, once, before the first scenario */
 void vfio_survey(void);
+/* vfio_quiet() - no function uses memory or raises interrupts, whatever became of the scenario that used it */
+void vfio_quiet(void);
 
 /* model.c, for the proxy */
 void vdev_interrupt(struct vdev *d, uint32_t queue);

@@ -68,6 +68,11 @@ void fuse_init(struct handle *h)
 {
     NTSTATUS status = fuse_try_init(h);
 
+    /* The session before may be about to end: its DESTROY was not answered in time. */
+    for (int ms = 0; status == STATUS_DEVICE_BUSY && ms < 2000; ms += 10) {
+        clk_sleep_ms(10);
+        status = fuse_try_init(h);
+    }
     REQUIRE(NT_SUCCESS(status), "FUSE_INIT failed with %#x", status);
 }
 

@@ -131,6 +131,8 @@ static void finish_job(struct job *j, const struct scenario *s, int status)
     bool passed = WIFEXITED(status) && WEXITSTATUS(status) == BENCH_EXIT_PASSED && !j->killed;
     unsigned ms = (unsigned)((clk_real_us() - j->started_us) / 1000);
 
+    if (bench.guest)
+        vfio_quiet();
     bench.n_done++;
     bench.n_failed += !passed;
     if (!passed || bench.verbose) {

@@ -176,7 +176,7 @@ const struct scenario scenarios_caller[] = {
     {"codes that are none are refused", codes_that_are_none_are_refused, MODEL_ONLY},
     {"nonsense of several programs does no harm", nonsense_of_several_programs_does_no_harm,
      ANYWHERE},
-    {"a request that cannot fit is refused", a_request_that_cannot_fit_is_refused, MODEL_ONLY},
+    {"a request that cannot fit is refused", a_request_that_cannot_fit_is_refused, ANYWHERE},
     {"requests of other kinds are refused", requests_of_other_kinds_are_refused, ANYWHERE},
 };
 const unsigned n_scenarios_caller = RTL_NUMBER_OF(scenarios_caller);

@@ -487,7 +487,7 @@ const struct scenario scenarios_io[] = {
     {"a device that ignores the IOMMU is not started",
      a_device_that_ignores_the_iommu_is_not_started, MODEL_ONLY},
     {"callers are told what fits a chain as long as the queue",
-     callers_are_told_what_fits_a_chain_as_long_as_the_queue, MODEL_ONLY},
+     callers_are_told_what_fits_a_chain_as_long_as_the_queue, ANYWHERE},
     {"map registers may be short", map_registers_may_be_short, ANYWHERE},
     {"without EVENT_IDX it works too", without_event_index_it_works_too, ANYWHERE},
     {"without indirect descriptors it works too", without_indirect_descriptors_it_works_too,

@@ -128,10 +128,10 @@ static void every_allocation_of_a_recovery_may_fail(void)
 }
 
 const struct scenario scenarios_memory[] = {
-    {"every allocation of a start may fail", every_allocation_of_a_start_may_fail, ANYWHERE},
-    {"every allocation of a request may fail", every_allocation_of_a_request_may_fail, ANYWHERE},
+    {"every allocation of a start may fail", every_allocation_of_a_start_may_fail, MODEL_ONLY},
+    {"every allocation of a request may fail", every_allocation_of_a_request_may_fail, MODEL_ONLY},
     {"every allocation of sleep and restart may fail",
-     every_allocation_of_sleep_and_restart_may_fail, ANYWHERE},
+     every_allocation_of_sleep_and_restart_may_fail, MODEL_ONLY},
     {"every allocation of a recovery may fail", every_allocation_of_a_recovery_may_fail,
      MODEL_ONLY},
 };

@@ -5,8 +5,9 @@
  * Theory of operation
  *
  *   The machine has several vhost-user-fs-pci functions that differ in queues, ring sizes, features and
- *   interrupts. vfio_survey() looks at all of them once; a scenario gets the first that is what it asks for.
- *   Behind each is a virtiofsd on the host.
+ *   interrupts. vfio_survey() opens all of them once, in the process that scenarios are forked from; a
+ *   scenario gets the first that is what it asks for. Behind each is a virtiofsd on the host. After a
+ *   scenario, however it ended, vfio_quiet() sees that none of them goes on using memory.
  *
  *   Every access of the driver to a register traps and is then made, in its own width, to the real
  *   register. On the way it is seen where the driver puts its rings and when it rings a doorbell, which is all
@@ -62,7 +63,7 @@ struct function {
 
 /* What the machine has, looked at once for all scenarios. */
 static struct found {
-    char address[VFIO_ADDRESS_ROOM];
+    struct vfio_pci pci;
     char tag[VIRTIO_FS_TAG_MAX + 1];
     uint32_t request_queues, queue_size, messages;
     uint64_t features;
@@ -130,9 +131,21 @@ static void set_command(struct function *f, uint16_t command)
     vfio_pci_config(&f->pci, PCI_COMMAND, &command, sizeof(command), true);
 }
 
+static void set_power_state(struct function *f, uint16_t state)
+{
+    uint16_t csr;
+
+    if (!f->power_at)
+        return;
+    vfio_pci_config(&f->pci, f->power_at + POWER_CSR, &csr, sizeof(csr), false);
+    csr = (uint16_t)((csr & ~POWER_MASK) | state);
+    vfio_pci_config(&f->pci, f->power_at + POWER_CSR, &csr, sizeof(csr), true);
+}
+
 /* As at power-on; the command register stays what it is. */
 static void forget(struct function *f)
 {
+    set_power_state(f, 0);
     set_command(f, PCI_MEMORY);
     reg_write(f, REG_STATUS, 1, 0);
     for (uint32_t ms = 0; reg_read(f, REG_STATUS, 1) != 0; ms++) {
@@ -145,12 +158,13 @@ static void forget(struct function *f)
 
 /* ---- what the machine has -------------------------------------------------------------------- */
 
-static void look_at_function(struct found *w)
+static void look_at_function(struct found *w, const char *address)
 {
     struct function f = {0};
     uint64_t v;
 
-    vfio_pci_open(&f.pci, w->address);
+    vfio_pci_open(&w->pci, address);
+    f.pci = w->pci;
     find_areas(&f);
     set_command(&f, PCI_MEMORY);
     w->messages = f.pci.messages;
@@ -165,8 +179,7 @@ static void look_at_function(struct found *w)
         vfio_pci_access(&f.pci, f.config.bar, f.config.offset + i, 1, false, &v);
         w->tag[i] = (char)v;
     }
-    vfio_pci_close(&f.pci);
-    ver_note("%s: \"%s\", %u request queues of %u, %u messages, features %#llx", w->address, w->tag,
+    ver_note("%s: \"%s\", %u request queues of %u, %u messages, features %#llx", address, w->tag,
              w->request_queues, w->queue_size, w->messages, (unsigned long long)w->features);
 }
 
@@ -175,9 +188,18 @@ void vfio_survey(void)
     char address[MOST_FUNCTIONS][VFIO_ADDRESS_ROOM];
 
     n_found = vfio_pci_list(address, MOST_FUNCTIONS);
+    for (unsigned i = 0; i < n_found; i++)
+        look_at_function(&found[i], address[i]);
+    vfio_quiet();
+}
+
+void vfio_quiet(void)
+{
     for (unsigned i = 0; i < n_found; i++) {
-        memcpy(found[i].address, address[i], sizeof(address[i]));
-        look_at_function(&found[i]);
+        uint16_t nothing = 0;
+
+        vfio_pci_config(&found[i].pci, PCI_COMMAND, &nothing, sizeof(nothing), true);
+        vfio_pci_disconnect(&found[i].pci);
     }
 }
 
@@ -300,17 +322,6 @@ static void vfio_decode(struct vdev *d, bool on)
     pthread_mutex_unlock(&d->lock);
 }
 
-static void set_power_state(struct function *f, uint16_t state)
-{
-    uint16_t csr;
-
-    if (!f->power_at)
-        return;
-    vfio_pci_config(&f->pci, f->power_at + POWER_CSR, &csr, sizeof(csr), false);
-    csr = (uint16_t)((csr & ~POWER_MASK) | state);
-    vfio_pci_config(&f->pci, f->power_at + POWER_CSR, &csr, sizeof(csr), true);
-}
-
 /* D3hot as Windows sets it; the loss of the registers' contents is played on the way back. */
 static void vfio_power(struct vdev *d, bool on)
 {
@@ -318,9 +329,10 @@ static void vfio_power(struct vdev *d, bool on)
 
     pthread_mutex_lock(&d->lock);
     rings_stop(&f->rings);
-    set_power_state(f, on ? 0 : 3);
     if (on)
         forget(f);
+    else
+        set_power_state(f, 3);
     pthread_mutex_unlock(&d->lock);
 }
 
@@ -407,7 +419,7 @@ static void vfio_disconnect(struct vdev *d)
 
     if (!f->listening)
         return;
-    vfio_pci_disconnect(&f->pci, d->messages != 0);
+    vfio_pci_disconnect(&f->pci);
     signal_event(f->quit);
     pthread_join(f->thread, NULL);
     for (uint32_t i = 0; i < f->n_events; i++)
@@ -509,7 +521,7 @@ static void vfio_free(struct vdev *d)
     for (unsigned i = 0; i < n_found; i++)
         if (strcmp(found[i].tag, d->o.tag) == 0)
             found[i].taken = false;
-    vfio_pci_close(&f->pci);
+    set_command(f, 0);
     dma_free(d->dma);
     pthread_mutex_destroy(&d->lock);
     free(f);
@@ -551,7 +563,7 @@ struct vdev *vfio_new(const struct vdev_options *o)
     d->o.queue_size = w->queue_size;
     d->dma = dma_new(false);
     f->rings.dma = d->dma;
-    vfio_pci_open(&f->pci, w->address);
+    f->pci = w->pci;
     find_areas(f);
     forget(f); /* whatever the scenario before left */
     return d;

@@ -31,9 +31,8 @@ struct vfio_pci {
  * Return: how many, at most @room
  */
 unsigned vfio_pci_list(char (*address)[VFIO_ADDRESS_ROOM], unsigned room);
-/* vfio_pci_open(), vfio_pci_close() - take the function; it is cut off from memory at both ends */
+/* vfio_pci_open() - take the function, for as long as the process and its children live */
 void vfio_pci_open(struct vfio_pci *p, const char *address);
-void vfio_pci_close(struct vfio_pci *p);
 void vfio_pci_config(const struct vfio_pci *p, uint32_t offset, void *bytes, uint32_t n,
                      bool write);
 /* vfio_pci_access() - one register access of @bytes (1, 2, 4, 8), which the BAR must decode */
@@ -41,10 +40,11 @@ void vfio_pci_access(const struct vfio_pci *p, unsigned bar, uint32_t at, unsign
                      bool write, uint64_t *v);
 /*
  * vfio_pci_connect() - @n messages, or the line when @n is 0, signal these eventfds
+ * vfio_pci_disconnect() - neither does any more, if one did
  * vfio_pci_unmask() - the line may be raised again; it is masked when it is
  */
 void vfio_pci_connect(const struct vfio_pci *p, const int *events, uint32_t n);
-void vfio_pci_disconnect(const struct vfio_pci *p, bool messages);
+void vfio_pci_disconnect(const struct vfio_pci *p);
 void vfio_pci_unmask(const struct vfio_pci *p);
 
 /* ---- vfio_rings.c ---------------------------------------------------------------------------- */
