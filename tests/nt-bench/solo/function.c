@@ -337,7 +337,7 @@ static void doorbell(struct vdev *d, uint32_t at)
     uint32_t q = at / 4;
 
     __atomic_fetch_add(&ver_costs()->kicks, 1, __ATOMIC_RELAXED);
-    if (!d->running)
+    if (!d->running && !d->lied)
         ver_complain("virtio-order", "queue %u kicked before DRIVER_OK or after reset", q);
     else if (q < SOLO_QUEUES)
         d->queue[q].kicked = true;
@@ -484,6 +484,7 @@ void solo_lie(struct vdev *d, const struct solo_lie *lie)
 {
     if (d->n_lies < SOLO_LIES)
         d->lie[d->n_lies++] = *lie;
+    d->lied = true;
 }
 
 /* The command register is the root port's to guard, not the function's. */
@@ -491,6 +492,7 @@ void solo_patch(struct vdev *d, uint8_t at, uint8_t value)
 {
     if (at != PCI_REG_COMMAND && at != PCI_REG_COMMAND + 1)
         d->config[at] = value;
+    d->lied = true;
 }
 
 void solo_stick(struct vdev *d, bool stuck)

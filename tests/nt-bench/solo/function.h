@@ -47,6 +47,7 @@ struct vdev {
     struct solo_lie lie[SOLO_LIES];
     uint32_t n_lies;
     bool stuck, unplugged, powered_down, running;
+    bool lied;    /* about registers: what the driver then does to them is no fault of its */
     bool hostile; /* it scribbled where the driver writes: what it reads there is its own doing */
     const char *forbidden;
     uint32_t resets;
