@@ -5,7 +5,6 @@
 #include "tests/client/rig.h"
 
 #include <limits.h>
-#include <signal.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -54,38 +53,61 @@ bool rig_soak(void)
 
 /* ---- life ---------------------------------------------------------------------------------------- */
 
-static int start_peer(struct daemon *d, const struct daemon_options *o)
-{
-    const char *argv[] = {PEER, "--socket-path={socket}",          "-o", "source={dir}",
-                          "-o", "sandbox=chroot,cache=auto,xattr", NULL, NULL,
-                          NULL};
+/* Options in the making. */
+struct args {
+    const char *v[MAX_ARGS];
+    unsigned n;
+    char timeout[32];
+};
 
-    if (kind == PEER_NAMES) {
-        argv[6] = "-o";
-        argv[7] = "no_readdirplus";
+static void add(struct args *a, const char *word)
+{
+    assert_true(a->n + 1 < MAX_ARGS);
+    a->v[a->n++] = word;
+}
+
+static int start_peer(struct daemon *d, const struct live *l, const struct daemon_options *o)
+{
+    struct args a = {.n = 0};
+
+    add(&a, PEER);
+    add(&a, "--socket-path={socket}");
+    add(&a, "-osource={dir}");
+    add(&a, "-osandbox=chroot,cache=auto,xattr");
+    if (kind == PEER_NAMES)
+        add(&a, "-ono_readdirplus");
+    if (l->o.timeout) {
+        snprintf(a.timeout, sizeof(a.timeout), "-otimeout=%u", l->o.timeout);
+        add(&a, a.timeout);
     }
-    return daemon_start(d, argv, o);
+    return daemon_start(d, a.v, o);
 }
 
 static int start_ours(struct daemon *d, const struct live *l, const struct daemon_options *o)
 {
-    const char *args[MAX_ARGS + 4] = {"--sandbox=none", "--xattr"};
-    unsigned n = 2;
+    struct args a = {.n = 0};
 
+    add(&a, "--sandbox=none");
+    add(&a, "--xattr");
     if (kind == NEVER)
-        args[n++] = "--cache=never";
+        add(&a, "--cache=never");
+    if (l->o.timeout && kind != NEVER) {
+        snprintf(a.timeout, sizeof(a.timeout), "--timeout=%u", l->o.timeout);
+        add(&a, a.timeout);
+    }
     if (l->o.stats)
-        args[n++] = "--stats-socket={work}/stats";
-    for (const char *const *a = l->o.args; a && *a && n < MAX_ARGS; a++)
-        args[n++] = *a;
-    return daemon_start_ours(d, args, o);
+        add(&a, "--stats-socket={work}/stats");
+    for (const char *const *more = l->o.args; more && *more; more++)
+        add(&a, *more);
+    return daemon_start_ours(d, a.v, o);
 }
 
-static void start_daemon(struct live *l)
+void rig_start_daemon(struct rig *r)
 {
+    struct live *l = (struct live *)r;
     struct daemon_options o = {.share = l->home.share};
 
-    assert_ok(rig_is_ours() ? start_ours(&l->rig.d, l, &o) : start_peer(&l->rig.d, &o));
+    assert_ok(rig_is_ours() ? start_ours(&l->rig.d, l, &o) : start_peer(&l->rig.d, l, &o));
 }
 
 static void print_log(void *user, int level, const char *text)
@@ -105,7 +127,7 @@ struct rig *rig_start(const struct rig_options *o)
     l->o.cli.no_extension = l->o.cli.no_extension || kind == PLAIN;
     l->o.cli.log = print_log;
     assert_ok(daemon_start(&l->home, NULL, &(struct daemon_options){.share = o->share}));
-    start_daemon(l);
+    rig_start_daemon(r);
     l->next = live;
     live = l;
     assert_ok(vht_open(&r->t, r->d.socket, &l->o.vht));
@@ -126,7 +148,7 @@ void rig_replace_daemon(struct rig *r)
     assert_ok(daemon_kill(&r->d, SIGKILL));
     assert_ok(daemon_wait(&r->d, 5000, &status));
     daemon_end(&r->d);
-    start_daemon((struct live *)r);
+    rig_start_daemon(r);
 }
 
 /* Return: true if nothing is wrong with this rig's end. */
@@ -396,4 +418,30 @@ uint32_t rng(uint64_t *state)
 {
     *state = *state * 6364136223846793005u + 1442695040888963407u;
     return (uint32_t)(*state >> 33);
+}
+
+uint8_t *buffer(size_t len)
+{
+    uint8_t *p = malloc(len ? len : 1);
+
+    assert_non_null(p);
+    return p;
+}
+
+void host_pattern(struct rig *r, const char *name, size_t len, uint64_t seed)
+{
+    uint8_t *p = buffer(len);
+
+    fill(p, len, 0, seed);
+    host_write(r, name, p, len);
+    free(p);
+}
+
+void assert_pattern(const uint8_t *p, size_t len, uint64_t offset, uint64_t seed)
+{
+    uint8_t *want = buffer(len);
+
+    fill(want, len, offset, seed);
+    assert_memory_equal(p, want, len);
+    free(want);
 }

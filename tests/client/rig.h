@@ -21,6 +21,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -50,6 +51,7 @@ struct rig_options {
     struct vht_options vht;
     const char *share;       /* a directory that is there; NULL: a fresh one */
     const char *const *args; /* more options for our daemon */
+    unsigned timeout;        /* seconds that names and attributes hold; 0: the daemon's default */
     bool stats;              /* our daemon: rig_gauge() works */
 };
 
@@ -59,6 +61,8 @@ struct rig *rig_start(const struct rig_options *o);
 
 /** rig_replace_daemon() - SIGKILL, and another one on the same share and socket; nothing is told to the client */
 void rig_replace_daemon(struct rig *r);
+/** rig_start_daemon() - on the same share, when the test has ended the other */
+void rig_start_daemon(struct rig *r);
 
 /** rig_down() - end a rig before the test's end */
 void rig_down(struct rig *r);
@@ -122,6 +126,13 @@ uint64_t requests_of(struct rig *r, uint32_t opcode);
 
 /** fill() - bytes that tell where they belong: no two pages of no two seeds are alike */
 void fill(void *buf, size_t len, uint64_t offset, uint64_t seed);
+
+/** host_pattern() - a file of the host with the pattern of a seed; assert_pattern() - these bytes have it */
+void host_pattern(struct rig *r, const char *name, size_t len, uint64_t seed);
+void assert_pattern(const uint8_t *p, size_t len, uint64_t offset, uint64_t seed);
+
+/** buffer() - memory to be freed, never NULL */
+uint8_t *buffer(size_t len);
 
 /** rng() - a small generator; the seed is printed when a test that uses it fails */
 uint32_t rng(uint64_t *state);

@@ -346,10 +346,14 @@ static int vht_limits(struct cli_transport *base, struct cli_limits *out)
                                .max_request = MAX_REQUEST,
                                .max_transfer = t->o.max_transfer,
                                .tag = TAG};
+    int err = 0;
+
     pthread_mutex_lock(&t->lock);
     out->epoch = t->epoch;
+    if (!t->connected)
+        err = -LE_ENOTCONN;
     pthread_mutex_unlock(&t->lock);
-    return 0;
+    return err;
 }
 
 /* The rules of transport.h that a client could break. */
