@@ -23,19 +23,14 @@
 struct route {
     uint32_t code;
     struct dev_buffers b;
-    void *joined;
+    void *joined; /* or NULL; to be freed */
 };
 
-void *svc_join(const struct cli_msg *m, size_t total)
+void svc_join(const struct cli_msg *m, uint8_t *to)
 {
-    uint8_t *p = malloc(total);
-
-    if (!p)
-        return NULL;
-    memcpy(p, m->req, m->req_len);
+    memcpy(to, m->req, m->req_len);
     if (m->data_len)
-        memcpy(p + m->req_len, m->data, m->data_len);
-    return p;
+        memcpy(to + m->req_len, m->data, m->data_len);
 }
 
 /* Which control code with which buffers. */
@@ -50,9 +45,10 @@ static int route(const struct cli_msg *m, struct route *r)
         r->b.out = (void *)m->data;
         r->b.out_len = m->data_len;
     } else if (m->data_len) {
-        r->joined = svc_join(m, (size_t)m->req_len + m->data_len);
+        r->joined = malloc((size_t)m->req_len + m->data_len);
         if (!r->joined)
             return -LE_ENOMEM;
+        svc_join(m, r->joined);
         r->b.in = r->joined;
         r->b.in_len = m->req_len + m->data_len;
     }

@@ -4,22 +4,22 @@
  *
  * Theory of operation
  *
- *   Three control codes that carry raw FUSE messages (abi/viofs_ioctl.h). Request, arguments and data are
- *   joined into one input buffer, the reply comes with its header into one output buffer, and both are
- *   copied. READ is the exception: the host writes into the caller's memory, whose address is in the
- *   output buffer. That driver serves one request after the other; more are lined up in it.
+ *   Raw FUSE messages (abi/viofs_ioctl.h). Request, arguments and data are joined into one input buffer, the
+ *   reply comes with its header into one output buffer, and both are copied. That driver serves one request
+ *   after the other; more are lined up in it.
  *
  *   What it does not do is done here: a reply's length, unique and error are checked (message.c).
- *   Cancelling is left alone: the driver lets go of a cancelled request's memory while the device still
- *   has it.
  *
- *   FORGET wants room for a reply, though there will be none: the driver refuses it otherwise.
+ *   What it does wrong is kept away from:
+ *   - Cancelling: it lets go of a cancelled request's memory while the device still has it.
+ *   - Its READ with a pointer: it locks the pages of whatever process runs when the request's turn comes,
+ *     which is right only as long as nothing is lined up. READ is a message like any other here.
+ *   - FORGET wants room for a reply, though there will be none: it is refused otherwise.
  *
  *   There is no epoch. A session that was lost by a reset shows as errors, until the device goes and comes
  *   back.
  *
- * Ownership: one block for each message in flight, freed before done() or the return. A READ's answer goes
- *   straight to m->reply.   Locks: none.
+ * Ownership: one block for each message in flight, freed before done() or the return.   Locks: none.
  */
 #include "service/win/transport_int.h"
 
@@ -30,54 +30,43 @@
     (1024u * 1024u) /* 1024 pieces of a page each, header and a split page included */
 #define MAX_LINE 64u
 
+/* A message with its buffers, in one block of memory. */
 struct parcel {
-    uint32_t code;
     struct dev_buffers b;
+    uint8_t bytes[]; /* request and data, then, 8-byte aligned, room for the reply */
 };
 
-/*
- * The block: request and data, then room for the reply (or the descriptor of a READ), 8-byte aligned.
- */
-static void *pack(const struct cli_msg *m, struct parcel *p)
+static struct parcel *pack(const struct cli_msg *m)
 {
-    bool read = svc_opcode_of(m) == FUSE_READ;
     size_t in_len = (size_t)m->req_len + m->data_len;
     size_t out_at = (in_len + 7) & ~(size_t)7;
-    size_t out_len =
-        read ? sizeof(struct viofs_read_by_pointer) : sizeof(struct fuse_out_header) + m->reply_cap;
-    uint8_t *block;
+    size_t out_len = sizeof(struct fuse_out_header) + m->reply_cap;
+    struct parcel *p;
 
     if (in_len > MAX_REQUEST + MAX_TRANSFER || m->reply_cap > MAX_TRANSFER)
         return NULL;
-    block = svc_join(m, out_at + out_len);
-    if (!block)
+    p = malloc(sizeof(*p) + out_at + out_len);
+    if (!p)
         return NULL;
-    memset(block + out_at, 0, read ? out_len : sizeof(struct fuse_out_header));
-    if (read) {
-        struct viofs_read_by_pointer where = {.len = m->reply_cap, .pointer = (uintptr_t)m->reply};
-
-        memcpy(block + out_at, &where, sizeof(where));
-    }
-    p->code = read ? IOCTL_VIRTFS_FUSE_REQUEST_READ : IOCTL_VIRTFS_FUSE_REQUEST;
-    p->b = (struct dev_buffers){block, (uint32_t)in_len, block + out_at, (uint32_t)out_len};
-    return block;
+    svc_join(m, p->bytes);
+    memset(p->bytes + out_at, 0, sizeof(struct fuse_out_header));
+    p->b = (struct dev_buffers){p->bytes, (uint32_t)in_len, p->bytes + out_at, (uint32_t)out_len};
+    return p;
 }
 
 static int32_t unpack(struct cli_msg *m, const struct parcel *p, uint32_t status,
                       uint32_t information)
 {
-    bool read = p->code == IOCTL_VIRTFS_FUSE_REQUEST_READ;
     int32_t result = svc_status_errno(status);
 
     if (result)
         return result;
-    /* A READ's header says how much was written to where the pointer pointed; Information does not. */
-    result = svc_reply_check(
-        p->b.out, read ? sizeof(struct fuse_out_header) + (uint64_t)m->reply_cap : information,
-        svc_unique_of(m));
+    if (information > p->b.out_len)
+        return -LE_EIO;
+    result = svc_reply_check(p->b.out, information, svc_unique_of(m));
     if (result > 0 && (uint32_t)result > m->reply_cap)
         return -LE_EIO;
-    if (result > 0 && !read)
+    if (result > 0)
         memcpy(m->reply, (const uint8_t *)p->b.out + sizeof(struct fuse_out_header),
                (uint32_t)result);
     return result;
@@ -86,56 +75,42 @@ static int32_t unpack(struct cli_msg *m, const struct parcel *p, uint32_t status
 static int32_t compat_call(struct cli_transport *base, struct cli_msg *m)
 {
     struct svc_transport *t = (struct svc_transport *)base;
+    struct parcel *p = pack(m);
     uint32_t information = 0, status;
-    struct parcel p;
-    void *block = pack(m, &p);
 
     m->result = -LE_ENOMEM;
-    if (block) {
-        status = dev_io_call(t->d, p.code, &p.b, &information);
-        m->result = unpack(m, &p, status, information);
-        free(block);
+    if (p) {
+        status = dev_io_call(t->d, IOCTL_VIRTFS_FUSE_REQUEST, &p->b, &information);
+        m->result = unpack(m, p, status, information);
+        free(p);
     }
     return m->result;
 }
 
-/* What done() needs of a message that was submitted. */
-struct block_in_flight {
-    struct parcel p;
-    void *block;
-};
-
 static void compat_done(struct dev_op *op, uint32_t status, uint32_t information)
 {
     struct cli_msg *m = svc_msg_of(op);
-    struct block_in_flight *f = svc_flight_of(m)->buffer;
+    struct parcel *p = svc_flight_of(m)->buffer;
 
-    m->result = unpack(m, &f->p, status, information);
-    free(f->block);
-    free(f);
+    m->result = unpack(m, p, status, information);
+    free(p);
     m->done(m);
 }
 
 static int compat_submit(struct cli_transport *base, struct cli_msg *m)
 {
     struct svc_transport *t = (struct svc_transport *)base;
-    struct svc_flight *flight = svc_flight_of(m);
-    struct block_in_flight *f = malloc(sizeof(*f));
+    struct svc_flight *f = svc_flight_of(m);
+    struct parcel *p = pack(m);
     uint32_t status;
 
-    if (!f)
+    if (!p)
         return -LE_ENOMEM;
-    f->block = pack(m, &f->p);
-    if (!f->block) {
-        free(f);
-        return -LE_ENOMEM;
-    }
-    *flight = (struct svc_flight){.op.done = compat_done, .buffer = f};
-    status = dev_io_submit(t->d, &flight->op, f->p.code, &f->p.b);
+    *f = (struct svc_flight){.op.done = compat_done, .buffer = p};
+    status = dev_io_submit(t->d, &f->op, IOCTL_VIRTFS_FUSE_REQUEST, &p->b);
     if (status == 0)
         return 0;
-    free(f->block);
-    free(f);
+    free(p);
     return svc_status_errno(status) ? svc_status_errno(status) : -LE_EIO;
 }
 

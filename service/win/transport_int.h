@@ -53,8 +53,8 @@ static inline uint64_t svc_unique_of(const struct cli_msg *m)
     return ((const struct fuse_in_header *)m->req)->unique;
 }
 
-/** svc_join() - request and data in one block of @total bytes or more; NULL when memory is short */
-void *svc_join(const struct cli_msg *m, size_t total);
+/** svc_join() - request and data, one behind the other. @to: room for req_len + data_len bytes */
+void svc_join(const struct cli_msg *m, uint8_t *to);
 
 /** svc_post() - a message without a reply by either driver's control code; see cli_transport_ops */
 int svc_post(struct svc_transport *t, uint32_t code, const void *req, uint32_t len);
