@@ -137,7 +137,6 @@ static int probe_extension(struct cli *c, bool *found)
         .reply_min = sizeof(out),
     };
 
-    *found = false;
     if (c->opt.no_extension)
         return 0;
     int n = cli_call_raw(c, CLI_ROOT_ID, &r);
@@ -152,7 +151,7 @@ static int probe_extension(struct cli *c, bool *found)
 int cli_session_begin(struct cli *c)
 {
     struct fuse_init_out out;
-    bool extension;
+    bool extension = false;
     int r = get_limits(c);
 
     if (!r)
