@@ -73,7 +73,7 @@ static void delete_name(struct svc_open *o, const WCHAR *path)
     svc_found_end(v, &f);
     if (error) {
         svc_fail(v, error, SVC_ABOUT_NAME);
-        svc_log(v, 1, L"%ls: could not be deleted (error %d)", path, -error);
+        svc_volume_log(v, 1, L"%ls: could not be deleted (error %d)", path, -error);
         return;
     }
     o->deleted = true;

@@ -43,7 +43,8 @@ static void undo(const struct creation *k, const struct svc_found *f)
                                                     : cli_unlink(c, f->parent, svc_found_name(f));
 
     if (error)
-        svc_log(k->v, 1, L"%ls: created in part and not removed again (error %d)", k->path, -error);
+        svc_volume_log(k->v, 1, L"%ls: created in part and not removed again (error %d)", k->path,
+                       -error);
 }
 
 static NTSTATUS finish(const struct creation *k, struct svc_open *o, struct winfsp_file_info *info)

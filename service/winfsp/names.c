@@ -147,6 +147,12 @@ static uint32_t utf16_get(const uint16_t *units, uint32_t count, uint32_t *c)
     return 2;
 }
 
+/* "." and "..", which no listing contains but an escaped dot could make. */
+static bool is_dots(const char *bytes, uint32_t len)
+{
+    return len <= 2 && memcmp(bytes, "..", len) == 0;
+}
+
 /* Would we list `bytes` as `units`? */
 static bool is_how_we_list(const char *bytes, uint32_t len, const uint16_t *units, uint32_t count)
 {
@@ -193,7 +199,9 @@ int svc_name_to_host(const uint16_t *units, uint32_t count, char *out)
         memcpy(out + len, utf8, bytes);
         len += bytes;
     }
-    return is_how_we_list(out, len, units, count) ? (int)len : -LE_EILSEQ;
+    if (is_dots(out, len) || !is_how_we_list(out, len, units, count))
+        return -LE_EILSEQ;
+    return (int)len;
 }
 
 /**

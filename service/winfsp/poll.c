@@ -258,8 +258,8 @@ static bool tell(struct svc_volume *v, const WCHAR *directory, const struct svc_
         report_send(r);
         v->api->notify_end(v->fs);
         if (!NT_SUCCESS(r->status))
-            svc_log(v, 2, L"%ls: changes not taken (status 0x%lx)", directory,
-                    (unsigned long)r->status);
+            svc_volume_log(v, 2, L"%ls: changes not taken (status 0x%lx)", directory,
+                           (unsigned long)r->status);
     }
     free(r);
     return told;

@@ -118,7 +118,7 @@ static void follow(struct svc_open *o, const struct renaming *r, const WCHAR *ne
     cli_node_put(v->client, o->parent);
     o->parent = cli_node_get(r->to.parent);
     if (!NT_SUCCESS(svc_open_path_set(o, new_path)))
-        svc_log(v, 1, L"%ls: out of memory, its old name is remembered", new_path);
+        svc_volume_log(v, 1, L"%ls: out of memory, its old name is remembered", new_path);
     o->hidden = svc_is_hidden(v, name);
     ReleaseSRWLockExclusive(&o->lock);
     svc_twin_renamed(o, r->to.parent, name);

@@ -340,7 +340,7 @@ static void adopt(struct svc_open *o, const struct svc_found *f, struct cli_node
     cli_node_put(c, before);
     ReleaseSRWLockExclusive(&o->lock);
     if (!NT_SUCCESS(svc_twin_open(o, svc_found_name(f))))
-        svc_log(o->v, 1, L"%ls: is open in another spelling", o->path);
+        svc_volume_log(o->v, 1, L"%ls: is open in another spelling", o->path);
 }
 
 static NTSTATUS put_in_place(struct svc_open *o, const struct svc_found *f, const struct wish *w)
@@ -357,7 +357,7 @@ static NTSTATUS put_in_place(struct svc_open *o, const struct svc_found *f, cons
     error = swap(v, f, temp_name, w->type);
     if (error) {
         if (remove_node(v, f->parent, temp_name, w->type))
-            svc_log(v, 1, L"%hs is left over in the directory of %ls", temp, o->path);
+            svc_volume_log(v, 1, L"%hs is left over in the directory of %ls", temp, o->path);
         cli_node_put(v->client, n);
         return svc_fail(v, error, SVC_ABOUT_NAME);
     }

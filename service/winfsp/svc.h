@@ -134,7 +134,7 @@ static inline struct svc_volume *svc_volume_of(struct winfsp_file_system *fs)
     return fs->user_context;
 }
 
-void svc_log(struct svc_volume *v, int level, const WCHAR *format, ...);
+void svc_volume_log(struct svc_volume *v, int level, const WCHAR *format, ...);
 /** svc_fail() - svc_status(), and a lost session is remembered for the ticking thread */
 NTSTATUS svc_fail(struct svc_volume *v, int error, enum svc_about about);
 

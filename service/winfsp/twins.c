@@ -147,8 +147,8 @@ NTSTATUS svc_twin_open(struct svc_open *o, struct cli_name name)
     if (fresh)
         entry_free(v, fresh);
     if (say)
-        svc_log(v, 1, L"%ls: not opened while a file whose name differs only in case is open",
-                o->path);
+        svc_volume_log(
+            v, 1, L"%ls: not opened while a file whose name differs only in case is open", o->path);
     return o->twin ? STATUS_SUCCESS : STATUS_SHARING_VIOLATION;
 }
 

@@ -27,8 +27,8 @@
 
 enum { LOG_UNITS = 512, DEFAULT_STALL_S = 30 };
 
-/** svc_log() - level: 0 error, 1 warning, 2 debug */
-void svc_log(struct svc_volume *v, int level, const WCHAR *format, ...)
+/** svc_volume_log() - level: 0 error, 1 warning, 2 debug */
+void svc_volume_log(struct svc_volume *v, int level, const WCHAR *format, ...)
 {
     WCHAR text[LOG_UNITS];
     va_list args;
@@ -54,7 +54,7 @@ static void log_of_client(void *user, int level, const char *text)
         if (GetLastError() != ERROR_INSUFFICIENT_BUFFER)
             return;
     }
-    svc_log(v, level, L"%ls", wide);
+    svc_volume_log(v, level, L"%ls", wide);
 }
 
 NTSTATUS svc_fail(struct svc_volume *v, int error, enum svc_about about)
@@ -244,7 +244,7 @@ VOID WINAPI svc_cb_dispatcher_stopped(struct winfsp_file_system *fs, BOOLEAN nor
 
     if (v->stopping)
         return;
-    svc_log(v, normally ? 1 : 0, L"WinFsp has stopped the volume");
+    svc_volume_log(v, normally ? 1 : 0, L"WinFsp has stopped the volume");
     if (v->options.event)
         v->options.event(v->options.user, SVC_VOLUME_STOPPED);
 }
