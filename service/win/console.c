@@ -66,7 +66,7 @@ DWORD svc_console_run(const struct svc_options *o)
     p.give_up = CreateEventW(NULL, TRUE, FALSE, NULL);
     if (!console.stop || !console.done || !p.give_up || !SetConsoleCtrlHandler(on_control, TRUE)) {
         error = GetLastError();
-        svc_log(p.log, SVC_LOG_ERROR, L"cannot start (error %lu)", error);
+        svc_say(p.log, SVC_LOG_ERROR, L"cannot start (error %lu)", error);
     } else {
         error = serve(&p, o);
     }

@@ -211,7 +211,7 @@ static void write_stderr(struct svc_log *log, enum svc_log_level level, const wc
     svc_write(log->errors, full);
 }
 
-void svc_log(struct svc_log *log, enum svc_log_level level, const wchar_t *format, ...)
+void svc_say(struct svc_log *log, enum svc_log_level level, const wchar_t *format, ...)
 {
     wchar_t line[LINE_UNITS];
     va_list args;

@@ -35,7 +35,7 @@ void svc_log_debug(struct svc_log *log, bool on);
 /** svc_log_handle() - for WinFsp's own debug lines: file or standard error; INVALID_HANDLE_VALUE if neither */
 HANDLE svc_log_handle(struct svc_log *log);
 
-/** svc_log() - one line, without line end, at most 1023 units. Any thread. */
-void svc_log(struct svc_log *log, enum svc_log_level level, const wchar_t *format, ...);
+/** svc_say() - one line, without line end, at most 1023 units. Any thread. */
+void svc_say(struct svc_log *log, enum svc_log_level level, const wchar_t *format, ...);
 
 #endif

@@ -19,7 +19,7 @@
 
 static void on_refused(void *user, const wchar_t *text)
 {
-    svc_log(user, SVC_LOG_WARNING, L"%ls", text);
+    svc_say(user, SVC_LOG_WARNING, L"%ls", text);
 }
 
 static void open_debug_log(struct svc_process *p)
@@ -33,7 +33,7 @@ static void open_debug_log(struct svc_process *p)
         error = svc_log_file(p->log, set.debug_log_file);
         if (error) {
             svc_error_text(error, why);
-            svc_log(p->log, SVC_LOG_WARNING, L"the debug log %ls cannot be opened: %ls",
+            svc_say(p->log, SVC_LOG_WARNING, L"the debug log %ls cannot be opened: %ls",
                     set.debug_log_file, why);
         }
     }
@@ -46,10 +46,10 @@ static DWORD load_winfsp(struct svc_process *p)
     DWORD error = svc_winfsp_load(&p->winfsp, &reason);
 
     if (error) {
-        svc_log(p->log, SVC_LOG_ERROR, L"%ls", reason.text);
+        svc_say(p->log, SVC_LOG_ERROR, L"%ls", reason.text);
         return error;
     }
-    svc_log(p->log, SVC_LOG_DEBUG, L"virtiofs.exe " VIOFS_VERSION L", WinFsp %u.%u from %ls",
+    svc_say(p->log, SVC_LOG_DEBUG, L"virtiofs.exe " VIOFS_VERSION L", WinFsp %u.%u from %ls",
             p->winfsp.version >> 16, p->winfsp.version & 0xFFFF, p->winfsp.path);
     if (svc_log_handle(p->log) && svc_log_handle(p->log) != INVALID_HANDLE_VALUE)
         p->winfsp.api.debug_log_handle(svc_log_handle(p->log));
@@ -76,7 +76,7 @@ DWORD svc_process_start(struct svc_process *p, const struct svc_options *o, bool
     env.running = p->running;
     p->shares = svc_shares_start(&env);
     if (!p->shares) {
-        svc_log(p->log, SVC_LOG_ERROR, L"memory is short");
+        svc_say(p->log, SVC_LOG_ERROR, L"memory is short");
         svc_running_close(p->running);
         return ERROR_NOT_ENOUGH_MEMORY;
     }

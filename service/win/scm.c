@@ -134,11 +134,11 @@ static bool parse(struct svc_options *o, DWORD argc, wchar_t **argv)
 
     if (!svc_options_parse(o, own ? (int)argc : service.argc,
                            own ? (const wchar_t *const *)argv : service.argv, &error)) {
-        svc_log(log, SVC_LOG_ERROR, L"%ls. %ls", error.text, svc_usage_pointer);
+        svc_say(log, SVC_LOG_ERROR, L"%ls. %ls", error.text, svc_usage_pointer);
         return false;
     }
     if (o->command != SVC_SERVE) {
-        svc_log(log, SVC_LOG_ERROR, L"a service can only mount. %ls", svc_usage_pointer);
+        svc_say(log, SVC_LOG_ERROR, L"a service can only mount. %ls", svc_usage_pointer);
         return false;
     }
     return true;

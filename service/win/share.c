@@ -82,7 +82,7 @@ static void failed(struct share *s, DWORD error, bool may_mend)
     s->failures++;
     tell(s, SVC_SHARE_FAILED);
     if (news)
-        svc_log(s->all->env.log, SVC_LOG_ERROR, L"%ls%ls%lsis not mounted: %ls",
+        svc_say(s->all->env.log, SVC_LOG_ERROR, L"%ls%ls%lsis not mounted: %ls",
                 s->status.tag[0] ? L"share '" : L"", s->status.tag,
                 s->status.tag[0] ? L"' " : L"a virtio-fs device ", s->status.message);
     svc_format(s->last_message, ARRAYSIZE(s->last_message), L"%ls", s->status.message);
@@ -106,7 +106,7 @@ static void on_log(void *user, int level, const wchar_t *text)
 {
     struct share *s = user;
 
-    svc_log(s->all->env.log, level < 0 || level > SVC_LOG_DEBUG ? SVC_LOG_DEBUG : level,
+    svc_say(s->all->env.log, level < 0 || level > SVC_LOG_DEBUG ? SVC_LOG_DEBUG : level,
             L"share '%ls': %ls", s->status.tag, text);
 }
 
@@ -157,7 +157,7 @@ static void unmount(struct share *s)
         return;
     set_volume(s, NULL);
     svc_volume_stop(v);
-    svc_log(s->all->env.log, SVC_LOG_INFO, L"share '%ls' is no longer mounted on %ls",
+    svc_say(s->all->env.log, SVC_LOG_INFO, L"share '%ls' is no longer mounted on %ls",
             s->status.tag, s->status.mount_point);
     s->status.mount_point[0] = 0;
 }
@@ -313,7 +313,7 @@ static void mounted(struct share *s)
     s->failures = 0;
     s->last_message[0] = 0;
     tell(s, SVC_SHARE_MOUNTED);
-    svc_log(s->all->env.log, SVC_LOG_INFO, L"share '%ls' is mounted on %ls", s->status.tag,
+    svc_say(s->all->env.log, SVC_LOG_INFO, L"share '%ls' is mounted on %ls", s->status.tag,
             s->status.mount_point);
     count_try(s, true, 0);
 }
@@ -382,7 +382,7 @@ static void try_mount(struct share *s)
     ours = share_place(s);
     SetEvent(s->placed);
     if (!ours) {
-        svc_log(s->all->env.log, SVC_LOG_DEBUG, L"share '%ls' is not served: %ls", s->status.tag,
+        svc_say(s->all->env.log, SVC_LOG_DEBUG, L"share '%ls' is not served: %ls", s->status.tag,
                 s->status.message);
         close_device(s);
         tell(s, SVC_SHARE_NOT_OURS);
@@ -425,11 +425,11 @@ static void recover(struct share *s)
         s->failures = 0;
         s->epoch = s->transport->ops->limits(s->transport, &limits) == 0 ? limits.epoch : 0;
         tell(s, SVC_SHARE_MOUNTED);
-        svc_log(s->all->env.log, SVC_LOG_INFO, L"share '%ls' has its session back", s->status.tag);
+        svc_say(s->all->env.log, SVC_LOG_INFO, L"share '%ls' has its session back", s->status.tag);
         return;
     }
     if (s->failures++ == 0)
-        svc_log(
+        svc_say(
             s->all->env.log, SVC_LOG_WARNING,
             L"share '%ls' lost its session (device reset, sleep, or another host process), and it "
             L"cannot be had back yet (status 0x%08lX)",
@@ -451,11 +451,11 @@ static void answer(struct share *s, bool stalled)
 {
     if (stalled) {
         say(s, L"the host does not answer; is virtiofsd still running there?");
-        svc_log(s->all->env.log, SVC_LOG_WARNING, L"share '%ls' on %ls: %ls", s->status.tag,
+        svc_say(s->all->env.log, SVC_LOG_WARNING, L"share '%ls' on %ls: %ls", s->status.tag,
                 s->status.mount_point, s->status.message);
     } else {
         s->status.message[0] = 0;
-        svc_log(s->all->env.log, SVC_LOG_INFO, L"share '%ls': the host answers again",
+        svc_say(s->all->env.log, SVC_LOG_INFO, L"share '%ls': the host answers again",
                 s->status.tag);
     }
     tell(s, stalled ? SVC_SHARE_STALLED : SVC_SHARE_MOUNTED);
@@ -464,7 +464,7 @@ static void answer(struct share *s, bool stalled)
 static void serve_mounted(struct share *s, LONG asked)
 {
     if (asked & SHARE_STOPPED) {
-        svc_log(s->all->env.log, SVC_LOG_ERROR,
+        svc_say(s->all->env.log, SVC_LOG_ERROR,
                 L"share '%ls' was unmounted by WinFsp; it will be mounted again", s->status.tag);
         take_down(s);
         s->failures = 1;

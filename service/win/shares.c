@@ -57,7 +57,7 @@ static void add(struct svc_shares *s, const wchar_t *path, bool first_scan)
         if (s->share[i])
             WaitForSingleObject(s->share[i]->placed, PLACE_MS);
         else
-            svc_log(s->env.log, SVC_LOG_ERROR, L"a device is not served: memory is short");
+            svc_say(s->env.log, SVC_LOG_ERROR, L"a device is not served: memory is short");
         return;
     }
 }
@@ -69,12 +69,12 @@ static void say_nothing_there(struct svc_shares *s)
     svc_config_process(s->env.config, &set);
     s->told_nothing_there = true;
     if (svc_has(&set, SVC_TAG))
-        svc_log(s->env.log, SVC_LOG_WARNING,
+        svc_say(s->env.log, SVC_LOG_WARNING,
                 L"no virtio-fs device is there, so none with the tag '%ls'; waiting for it. "
                 L"\"virtiofs.exe check\" says whether the driver is missing",
                 set.tag);
     else
-        svc_log(s->env.log, SVC_LOG_WARNING,
+        svc_say(s->env.log, SVC_LOG_WARNING,
                 L"no virtio-fs device is there; waiting for one. \"virtiofs.exe check\" says "
                 L"whether the driver is missing");
 }
@@ -102,7 +102,7 @@ static void look_for_tag(struct svc_shares *s)
     AcquireSRWLockExclusive(&s->lock);
     s->error = ERROR_FILE_NOT_FOUND;
     ReleaseSRWLockExclusive(&s->lock);
-    svc_log(s->env.log, SVC_LOG_WARNING,
+    svc_say(s->env.log, SVC_LOG_WARNING,
             L"no virtio-fs device has the tag '%ls'; waiting for it. There are: %ls", set.tag,
             tags[0] ? tags : L"devices that cannot be asked");
 }
@@ -114,7 +114,7 @@ static void scan(struct svc_shares *s, bool first)
     unsigned added = 0;
 
     if (error) {
-        svc_log(s->env.log, SVC_LOG_ERROR, L"the devices cannot be listed (error %lu)", error);
+        svc_say(s->env.log, SVC_LOG_ERROR, L"the devices cannot be listed (error %lu)", error);
         return;
     }
     for (unsigned i = 0; i < SVC_MAX_DEVICES; i++)
@@ -242,7 +242,7 @@ struct svc_shares *svc_shares_start(const struct svc_shares_env *env)
     if (s->wake && s->settled) {
         s->watch = svc_watch_open(on_change, s);
         if (!s->watch)
-            svc_log(env->log, SVC_LOG_WARNING,
+            svc_say(env->log, SVC_LOG_WARNING,
                     L"Windows does not tell of new devices; those that come later are not seen");
         s->thread = CreateThread(NULL, 0, supervisor, s, 0, NULL);
     }
@@ -273,7 +273,7 @@ bool svc_shares_stop(struct svc_shares *s, DWORD ms, void (*waiting)(void *user)
         if (waiting)
             waiting(user);
         if (GetTickCount64() >= end) {
-            svc_log(s->env.log, SVC_LOG_WARNING,
+            svc_say(s->env.log, SVC_LOG_WARNING,
                     L"a share does not let go of its device; the process ends nevertheless");
             return false;
         }
