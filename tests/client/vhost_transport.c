@@ -17,13 +17,14 @@
  *   Only messages that were submitted can be cancelled.
  *
  * Ownership: a flight belongs to the ring or the waiting list, and its message to the caller until done().
- * Locks: vht.lock guards everything: rings, lists, messages' being in flight. Never held while calling
+ * Locks: vht.lock guards everything: rings, lists, free blocks, messages' being in flight. Never held while calling
  *   done(). fe's own allocator lock comes after it.
  */
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -36,6 +37,8 @@
 
 #define MAX_REQUEST 8192u
 #define TAG         "vhost"
+#define LEAST_SHIFT 6u /* blocks of 64 bytes to 16 MiB */
+#define SHIFTS      19u
 
 /* Where call() sleeps; guarded by vht.lock. */
 struct waiter {
@@ -43,10 +46,19 @@ struct waiter {
     bool ended;
 };
 
+/* Memory of a flight goes back to its queue: no two threads of the daemon ever see the same bytes. */
+struct block {
+    struct block *next, **list;
+    void *p;
+};
+
+enum part { OUT, OUT_DATA, IN, IN_DATA, TABLE, PARTS };
+
 struct flight {
     struct fe_req req;     /* first: what fe_reap() gives back is the flight */
     struct cli_msg *msg;   /* NULL: cancelled, or nobody waits for an answer */
     struct waiter *waiter; /* of the call() that waits; NULL: submitted */
+    struct block *block[PARTS];
     unsigned queue;
     int32_t result;
     uint64_t unique;
@@ -67,7 +79,8 @@ struct vht {
     pthread_mutex_t lock;
     bool stop, connected, held;
     uint64_t epoch;
-    unsigned turn; /* next request queue */
+    atomic_uint turn;                            /* next request queue */
+    struct block *blocks[FE_MAX_QUEUES][SHIFTS]; /* that are free */
     struct list waiting;
     struct flight live; /* head of a ring of all flights that have not ended */
     uint32_t in_flight, max_in_flight;
@@ -101,40 +114,96 @@ static void wake_thread(struct vht *t)
 
 /* ---- flights ------------------------------------------------------------------------------- */
 
+/* Guest memory of at least @len bytes that only this queue ever sees. Return: NULL when there is none left. */
+static struct block *block_get(struct vht *t, unsigned queue, uint32_t len)
+{
+    struct block *b, **list;
+    unsigned shift = LEAST_SHIFT;
+
+    while ((uint32_t)1 << shift < len)
+        shift++;
+    list = &t->blocks[queue][shift - LEAST_SHIFT];
+    pthread_mutex_lock(&t->lock);
+    b = *list;
+    if (b)
+        *list = b->next;
+    pthread_mutex_unlock(&t->lock);
+    if (b)
+        return b;
+    b = calloc(1, sizeof(*b));
+    if (!b)
+        return NULL;
+    b->list = list;
+    b->p = fe_alloc(t->fe, (size_t)1 << shift);
+    if (b->p)
+        return b;
+    free(b);
+    return NULL;
+}
+
+static void block_put(struct vht *t, struct block *b)
+{
+    if (!b)
+        return;
+    pthread_mutex_lock(&t->lock);
+    b->next = *b->list;
+    *b->list = b;
+    pthread_mutex_unlock(&t->lock);
+}
+
+static void blocks_free(struct vht *t)
+{
+    for (unsigned q = 0; q <= t->o.queues; q++) {
+        for (unsigned i = 0; i < SHIFTS; i++) {
+            for (struct block *b = t->blocks[q][i], *next; b; b = next) {
+                next = b->next;
+                free(b);
+            }
+        }
+    }
+}
+
 static void flight_free(struct vht *t, struct flight *f)
 {
-    struct fe_req *r = &f->req;
-
-    fe_free_mem(t->fe, r->out_data, r->out_data_len);
-    fe_free_mem(t->fe, r->in_data, r->in_data_len);
-    fe_req_release(t->fe, r, r->out_len, r->in_len);
+    for (unsigned i = 0; i < PARTS; i++)
+        block_put(t, f->block[i]);
     free(f);
+}
+
+/* A part of a flight's memory. Return: false when there is none left. */
+static bool part_new(struct vht *t, struct flight *f, enum part part, uint32_t len, void **p)
+{
+    if (len == 0)
+        return true;
+    f->block[part] = block_get(t, f->queue, len);
+    if (f->block[part])
+        *p = f->block[part]->p;
+    return f->block[part];
 }
 
 static struct flight *flight_new(struct vht *t, const void *req, uint32_t len, struct cli_msg *m)
 {
     struct flight *f = calloc(1, sizeof(*f));
     struct fe_req *r = f ? &f->req : NULL;
+    void *table = NULL;
 
     if (!f)
         return NULL;
+    f->queue = m ? FE_REQUESTS + atomic_fetch_add(&t->turn, 1) % t->o.queues : FE_HIPRIO;
     r->out_len = len;
-    r->out = fe_alloc(t->fe, len);
-    if (m && m->data_len) {
-        r->out_data_len = m->data_len;
-        r->out_data = fe_alloc(t->fe, m->data_len);
-    }
-    if (m) {
-        r->in_len = sizeof(struct fuse_out_header);
-        r->in = fe_alloc(t->fe, r->in_len);
-        r->in_data_len = m->reply_cap;
-        r->in_data = m->reply_cap ? fe_alloc(t->fe, m->reply_cap) : NULL;
-    }
-    if (!r->out || (r->out_data_len && !r->out_data) || (r->in_data_len && !r->in_data) ||
-        (r->in_len && !r->in)) {
+    r->out_data_len = m ? m->data_len : 0;
+    r->in_len = m ? sizeof(struct fuse_out_header) : 0;
+    r->in_data_len = m ? m->reply_cap : 0;
+    r->table_len = PARTS;
+    if (!part_new(t, f, OUT, r->out_len, &r->out) ||
+        !part_new(t, f, OUT_DATA, r->out_data_len, &r->out_data) ||
+        !part_new(t, f, IN, r->in_len, &r->in) ||
+        !part_new(t, f, IN_DATA, r->in_data_len, &r->in_data) ||
+        !part_new(t, f, TABLE, PARTS * sizeof(struct ring_desc), &table)) {
         flight_free(t, f);
         return NULL;
     }
+    r->table = table;
     memcpy(r->out, req, len);
     if (r->out_data)
         memcpy(r->out_data, m->data, m->data_len);
@@ -199,7 +268,6 @@ static int flight_start(struct vht *t, struct flight *f, struct cli_msg *m)
         pthread_mutex_unlock(&t->lock);
         return -LE_ENOTCONN;
     }
-    f->queue = m ? FE_REQUESTS + t->turn++ % t->o.queues : FE_HIPRIO;
     err = t->waiting.head ? -ENOSPC : launch(t, f);
     if (err == -ENOSPC) {
         list_put(&t->waiting, f);
@@ -501,6 +569,7 @@ void vht_close(struct vht *t)
     if (!t)
         return;
     end_thread(t);
+    blocks_free(t);
     fe_free(t->fe);
     close(t->wake);
     pthread_mutex_destroy(&t->lock);
