@@ -26,7 +26,7 @@ enum {
 
 /* ---- the gate --------------------------------------------------------------------------------- */
 
-int cli_gate_enter(struct cli *c, uint32_t want, uint32_t *session)
+int cli_gate_enter(struct cli *c, uint32_t want, bool urgent, uint32_t *session)
 {
     int r = 0;
 
@@ -35,6 +35,8 @@ int cli_gate_enter(struct cli *c, uint32_t want, uint32_t *session)
         r = -LE_ENOTCONN;
     } else if (want && want != c->gate.session_no) {
         r = -LE_ESTALE;
+    } else if (c->health.stalled && !urgent) {
+        r = -LE_ETIMEDOUT;
     } else {
         *session = c->gate.session_no;
         if (c->gate.in_flight++ == 0)
@@ -66,8 +68,10 @@ int32_t cli_gate_leave(struct cli *c, int32_t result, bool sent)
     cli_mutex_lock(&c->gate.lock);
     if (ended && c->gate.state == CLI_LIVE)
         c->gate.state = CLI_ENDED;
-    if (sent && !ended && result != -LE_ETIMEDOUT)
+    if (sent && !ended && result != -LE_ETIMEDOUT) {
         c->gate.last_done_ms = cli_clock_ms();
+        c->health.stalled = false;
+    }
     if (--c->gate.in_flight == 0)
         cli_cond_wake_all(&c->gate.drained);
     cli_mutex_unlock(&c->gate.lock);
@@ -261,7 +265,7 @@ int32_t cli_call(struct cli *c, struct cli_req *r)
 
     for (unsigned tries = 0; tries < TRIES; tries++) {
         uint64_t id;
-        int e = cli_gate_enter(c, want, &r->session);
+        int e = cli_gate_enter(c, want, r->urgent, &r->session);
 
         if (e)
             return e;
@@ -305,7 +309,7 @@ int cli_submit(struct cli *c, struct cli_async *a, struct cli_req *r)
 
     if (len > sizeof(a->req))
         return -LE_E2BIG;
-    int e = cli_gate_enter(c, r->session, &r->session);
+    int e = cli_gate_enter(c, r->session, r->urgent, &r->session);
     if (e)
         return e;
     e = refuse(c, r, len);
@@ -337,13 +341,14 @@ void cli_release(struct cli *c, struct cli_node *n, uint64_t fh, uint32_t sessio
     struct fuse_release_in in = {.fh = fh, .flags = dir ? LX_O_DIRECTORY : 0};
     struct cli_req r = {
         .opcode = dir ? FUSE_RELEASEDIR : FUSE_RELEASE,
+        .urgent = true, /* a handle is not forgotten because the host is slow */
         .node = n,
         .session = session,
         .arg = {{&in, sizeof(in)}},
     };
     struct cli_async *a = calloc(1, sizeof(*a));
 
-    /* Without memory it is worth waiting for: a handle is never lost. */
+    /* Without memory it is worth waiting for. */
     if (!a) {
         (void)cli_call(c, &r);
         return;

@@ -95,10 +95,13 @@ void cli_counters_get(struct cli *c, struct cli_counters *out);
 /** cli_owner_set() - host uid and gid of what is created from now on (default 0:0) */
 void cli_owner_set(struct cli *c, uint32_t uid, uint32_t gid);
 
-/** cli_responding() - false while nothing has completed for stall_ms although a probe is out */
+/**
+ * cli_responding() - false when nothing has completed for stall_ms although a probe was out, until something
+ * does; whatever would have to ask the host is -LE_ETIMEDOUT meanwhile
+ */
 bool cli_responding(struct cli *c);
 
-/** cli_tick() - call about once a second: sends batched FORGETs and the probe, ends overdue waits */
+/** cli_tick() - call about once a second: looks at the epoch, sends batched FORGETs and the probe */
 void cli_tick(struct cli *c);
 
 /* ---- attributes ---------------------------------------------------------------------------- */

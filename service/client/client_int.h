@@ -222,7 +222,8 @@ struct cli {
 
     struct {
         bool probing;           /* gate.lock: the probe below is out */
-        bool stalled;           /* gate.lock: said so in the log */
+        bool stalled;           /* gate.lock: silent for too long, until something is answered */
+        bool told;              /* gate.lock: said so in the log */
         struct cli_async probe; /* whoever set probing */
         struct fuse_attr_out probe_reply;
     } health;
@@ -260,6 +261,7 @@ struct cli_req {
     uint32_t opcode;
     bool owner;             /* made with the ids of cli_owner_set(); else 0:0 */
     bool no_retry;          /* -LE_ESTALE to the caller instead of finding nodes again */
+    bool urgent;            /* sent also while the host does not respond; nobody waits for it */
     uint32_t session;       /* in: that handles in the arguments belong to, 0 if there are none.
                               out: in which it was sent */
     struct cli_node *node;  /* named by the header; NULL: the root */
@@ -524,9 +526,11 @@ int32_t cli_call_raw(struct cli *c, uint64_t id, struct cli_req *r);
 
 /**
  * cli_gate_enter() - something is about to be sent in session @want (0: in the current one)
- * Return: 0 and the session's number: it will not end before cli_gate_leave(); -LE_ENOTCONN; -LE_ESTALE.
+ * @urgent: also to a host that does not respond
+ * Return: 0 and the session's number: it will not end before cli_gate_leave(); -LE_ENOTCONN; -LE_ESTALE;
+ * -LE_ETIMEDOUT.
  */
-int cli_gate_enter(struct cli *c, uint32_t want, uint32_t *session);
+int cli_gate_enter(struct cli *c, uint32_t want, bool urgent, uint32_t *session);
 /** cli_gate_leave() - with what came of it, if it was sent; finds out whether -LE_ENOTCONN means the session. Return: the result. */
 int32_t cli_gate_leave(struct cli *c, int32_t result, bool sent);
 

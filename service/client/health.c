@@ -7,8 +7,11 @@
  *   A guest cannot see that its daemon died: the device stays, and requests just are not answered. One
  *   slow request proves nothing either (a disk spins up, a lock is waited for). So, once requests have been
  *   out for a third of stall_ms without any answer, a probe is sent, a GETATTR of the root, which every
- *   living host answers; and if stall_ms pass without any answer at all, the host counts as gone until
- *   something is answered. A share that nobody uses is not asked and counts as responding.
+ *   living host answers; and if stall_ms pass without any answer at all, or the transport gives the probe
+ *   up, the host does not respond until something is answered. Meanwhile whoever asks gets -LE_ETIMEDOUT at
+ *   once instead of another thread that waits, and each tick sends a probe if none is out.
+ *
+ *   A share that nobody uses is not asked and counts as responding.
  *
  * Locks: gate.lock.
  */
@@ -23,18 +26,13 @@ static uint64_t silence(const struct cli *c, uint64_t now)
     return c->gate.in_flight && now > since ? now - since : 0;
 }
 
-static bool is_stalled(const struct cli *c, uint64_t now)
-{
-    return c->health.probing && silence(c, now) >= c->opt.stall_ms;
-}
-
 /** cli_responding() - see client.h */
 bool cli_responding(struct cli *c)
 {
     bool stalled;
 
     cli_mutex_lock(&c->gate.lock);
-    stalled = is_stalled(c, cli_clock_ms());
+    stalled = c->health.stalled;
     cli_mutex_unlock(&c->gate.lock);
     return !stalled;
 }
@@ -49,6 +47,11 @@ static void probe_over(struct cli *c)
 
 static void probe_done(struct cli_async *a)
 {
+    if (a->msg.result == -LE_ETIMEDOUT) {
+        cli_mutex_lock(&a->c->gate.lock);
+        a->c->health.stalled = true;
+        cli_mutex_unlock(&a->c->gate.lock);
+    }
     probe_over(a->c);
 }
 
@@ -57,6 +60,7 @@ static void send_probe(struct cli *c)
     static const struct fuse_getattr_in in;
     struct cli_req r = {
         .opcode = FUSE_GETATTR,
+        .urgent = true,
         .node = c->root,
         .arg = {{&in, sizeof(in)}},
         .reply = &c->health.probe_reply,
@@ -75,12 +79,14 @@ void cli_health_tick(struct cli *c)
     uint64_t now = cli_clock_ms();
 
     cli_mutex_lock(&c->gate.lock);
-    bool probe =
-        !c->health.probing && silence(c, now) >= c->opt.stall_ms / 3 && c->gate.state == CLI_LIVE;
+    if (c->health.probing && silence(c, now) >= c->opt.stall_ms)
+        c->health.stalled = true;
+    bool stalled = c->health.stalled, told = c->health.told;
+    bool probe = !c->health.probing && c->gate.state == CLI_LIVE &&
+                 (stalled || silence(c, now) >= c->opt.stall_ms / 3);
     if (probe)
         c->health.probing = true;
-    bool stalled = is_stalled(c, now), told = c->health.stalled;
-    c->health.stalled = stalled;
+    c->health.told = stalled;
     cli_mutex_unlock(&c->gate.lock);
     if (stalled && !told)
         cli_log(c, 0, "the host has not answered for %u ms", c->opt.stall_ms);
@@ -109,7 +115,7 @@ static void look_at_epoch(struct cli *c)
 {
     uint32_t session;
 
-    if (cli_gate_enter(c, 0, &session) < 0)
+    if (cli_gate_enter(c, 0, true, &session) < 0)
         return;
     if (cli_session_is_gone(c))
         cli_gate_end(c);

@@ -129,7 +129,7 @@ void cli_forget_flush(struct cli *c, uint32_t least)
     int r = 0;
 
     while (r == 0 && (session = due(c, least)) != 0) {
-        if (cli_gate_enter(c, session, &now) < 0) {
+        if (cli_gate_enter(c, session, true, &now) < 0) {
             drop_due(c, session);
             return;
         }

@@ -281,6 +281,7 @@ static void test_a_silent_host_is_noticed_and_so_is_its_voice(void **state)
     usleep(60000);
     cli_tick(g->c);
     assert_false(cli_responding(g->c));
+    assert_int_equal(rig_try(g, g->root, "b"), -LE_ETIMEDOUT); /* and does not wait */
     fake_speak(&g->f);
     pthread_join(thread, NULL);
     for (int i = 0; i < 100 && !cli_responding(g->c); i++)
