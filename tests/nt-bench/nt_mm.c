@@ -204,7 +204,7 @@ VOID NTAPI MmUnlockPages(PMDL m)
 }
 
 PVOID NTAPI MmMapLockedPagesSpecifyCache(PMDL m, KPROCESSOR_MODE mode, MEMORY_CACHING_TYPE cache,
-                                         PVOID base, ULONG bug_check, ULONG priority)
+                                         PVOID base, ULONG bug_check, MM_PAGE_PRIORITY priority)
 {
     ULONG n = mdl_pages(m);
     uint64_t *pages;

@@ -134,8 +134,8 @@ PDRIVER_OBJECT rig_driver(void);
 
 /* Tables of scenarios, one a file. */
 extern const struct scenario scenarios_pnp[], scenarios_io[], scenarios_cancel[], scenarios_power[],
-    scenarios_fault[], scenarios_caller[], scenarios_memory[];
+    scenarios_fault[], scenarios_caller[], scenarios_memory[], scenarios_cost[];
 extern const unsigned n_scenarios_pnp, n_scenarios_io, n_scenarios_cancel, n_scenarios_power,
-    n_scenarios_fault, n_scenarios_caller, n_scenarios_memory;
+    n_scenarios_fault, n_scenarios_caller, n_scenarios_memory, n_scenarios_cost;
 
 #endif

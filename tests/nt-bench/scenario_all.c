@@ -14,7 +14,7 @@ HOST const struct scenario *nt_scenarios(unsigned *n)
         {scenarios_pnp, &n_scenarios_pnp},       {scenarios_io, &n_scenarios_io},
         {scenarios_cancel, &n_scenarios_cancel}, {scenarios_power, &n_scenarios_power},
         {scenarios_fault, &n_scenarios_fault},   {scenarios_caller, &n_scenarios_caller},
-        {scenarios_memory, &n_scenarios_memory},
+        {scenarios_memory, &n_scenarios_memory}, {scenarios_cost, &n_scenarios_cost},
     };
 
     *n = 0;

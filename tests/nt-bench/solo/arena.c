@@ -36,7 +36,7 @@
 
 #define ZONE_PAGES (48u << 8) /* 48 MiB contiguous, as many scattered */
 #define ALL_PAGES  (2 * ZONE_PAGES)
-#define SOFT_PAGES 768u /* of a zone, before pages are used again: they stay in the cache */
+#define SOFT_PAGES 768u  /* of a zone, before pages are used again: they stay in the cache */
 #define STEP       7919u /* prime: neighbours lie far apart */
 #define MAX_BLOCKS 8192u
 #define POOL_ALIGN 16u

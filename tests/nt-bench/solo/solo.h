@@ -87,7 +87,7 @@ HOST void solo_scribble(struct vdev *d, uint32_t queue, uint32_t where, uint32_t
 enum solo_mode { SOLO_DEVICE, SOLO_CALLER }; /* who is hostile */
 /* solo_run() - one machine from power-on to removal, as @bytes say. Aborts when anybody complains. */
 HOST void solo_run(enum solo_mode mode, const uint8_t *bytes, size_t n);
-/* solo_cost() - @n requests at @depth in flight; for callgrind */
-HOST void solo_cost(uint32_t n, uint32_t depth);
+/* cost.c: solo_cost() - @n requests, @depth of them sent before the device looks. Return: what they cost */
+HOST struct ver_costs solo_cost(uint32_t n, uint32_t depth);
 
 #endif
