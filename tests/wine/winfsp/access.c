@@ -221,6 +221,7 @@ NTSTATUS access_check(struct volume *v, struct winfsp_request *req, struct acces
         status = STATUS_OBJECT_PATH_NOT_FOUND;
     if (status == STATUS_SUCCESS && c->want_descriptor && l.sd_size) {
         c->descriptor = malloc(l.sd_size);
+        c->descriptor_len = (uint32_t)l.sd_size;
         memcpy(c->descriptor, l.sd.at, l.sd_size);
     }
     guarded_free(l.sd);

@@ -61,11 +61,18 @@ static NTSTATUS check(struct volume *v, struct winfsp_request *req, struct winfs
 }
 
 static NTSTATUS check_open(struct volume *v, struct winfsp_request *req,
-                           struct winfsp_response *rsp, uint32_t *granted)
+                           struct winfsp_response *rsp, uint32_t *granted, uint8_t **descriptor,
+                           uint32_t *descriptor_len)
 {
     uint32_t del = req->create.create_options & FILE_DELETE_ON_CLOSE ? DELETE : 0;
-    struct access_check c = {.traverse = true, .desired = req->create.desired_access | del};
-    return check(v, req, rsp, &c, DELETE, granted);
+    struct access_check c = {.traverse = true,
+                             .desired = req->create.desired_access | del,
+                             .want_descriptor =
+                                 req->create.flags & WINFSP_CREATE_ACCEPTS_SECURITY_DESCRIPTOR};
+    NTSTATUS status = check(v, req, rsp, &c, DELETE, granted);
+    *descriptor = c.descriptor;
+    *descriptor_len = c.descriptor_len;
+    return status;
 }
 
 static NTSTATUS check_overwrite(struct volume *v, struct winfsp_request *req,
@@ -109,6 +116,8 @@ struct opened {
     void *ctx;
     uint32_t granted;
     struct winfsp_open_file_info info;
+    uint8_t *sd; /* what the driver may cache with the open, or NULL; free() */
+    uint32_t sd_len;
 };
 
 static void room_for_name(struct winfsp_response *rsp, struct opened *o)
@@ -172,11 +181,29 @@ static NTSTATUS do_create(struct volume *v, struct winfsp_request *req, struct w
                            req->create.file_attributes, own, req->create.allocation_size, &o->ctx,
                            &o->info.file_info);
     }
-    free(own);
+    if (NT_SUCCESS(status) && (req->create.flags & WINFSP_CREATE_ACCEPTS_SECURITY_DESCRIPTOR)) {
+        o->sd = own;
+        o->sd_len = own_len;
+    } else {
+        free(own);
+    }
     return judge(v, "create", status, o);
 }
 
-static NTSTATUS reply(struct volume *v, struct winfsp_response *rsp, const struct opened *o,
+/* The descriptor goes behind the name, for the driver's cache. */
+static void add_descriptor(struct winfsp_response *rsp, struct opened *o)
+{
+    uint32_t at = (rsp->opened.file_name.size + 7u) & ~7u;
+    if (o->sd && at + o->sd_len <= RESPONSE_ROOM) {
+        memcpy(rsp->buffer + at, o->sd, o->sd_len);
+        rsp->opened.security_descriptor = (struct winfsp_span){(uint16_t)at, (uint16_t)o->sd_len};
+        rsp->opened.flags |= OPENED_HAS_DESCRIPTOR;
+        rsp->size = (uint16_t)(sizeof *rsp + at + o->sd_len);
+    }
+    free(o->sd);
+}
+
+static NTSTATUS reply(struct volume *v, struct winfsp_response *rsp, struct opened *o,
                       uint32_t information)
 {
     uint16_t size = o->info.normalized_name_size;
@@ -193,6 +220,7 @@ static NTSTATUS reply(struct volume *v, struct winfsp_response *rsp, const struc
         rsp->opened.user_context = (uintptr_t)o->ctx;
     rsp->opened.granted_access = o->granted;
     rsp->opened.file_info = o->info.file_info;
+    add_descriptor(rsp, o);
     return STATUS_SUCCESS;
 }
 
@@ -252,30 +280,41 @@ static NTSTATUS collision(struct volume *v, struct winfsp_request *req, struct w
                : STATUS_OBJECT_NAME_COLLISION;
 }
 
+static NTSTATUS open_existing(struct volume *v, struct winfsp_request *req,
+                              struct winfsp_response *rsp, uint32_t disposition)
+{
+    bool overwrites = disposition != FILE_OPEN && disposition != FILE_OPEN_IF;
+    uint32_t granted = 0, sd_len = 0;
+    uint8_t *sd = NULL;
+    struct opened o;
+    NTSTATUS status = overwrites ? check_overwrite(v, req, rsp, &granted)
+                                 : check_open(v, req, rsp, &granted, &sd, &sd_len);
+    if (status == STATUS_SUCCESS)
+        status = do_open(v, req, rsp, path_of(req), req->create.create_options, granted, &o);
+    if (status != STATUS_SUCCESS) {
+        free(sd);
+        return status;
+    }
+    o.sd = sd;
+    o.sd_len = sd_len;
+    return reply(v, rsp, &o,
+                 disposition == FILE_SUPERSEDE ? FILE_SUPERSEDED
+                 : overwrites                  ? FILE_OVERWRITTEN
+                                               : FILE_OPENED);
+}
+
 static NTSTATUS by_disposition(struct volume *v, struct winfsp_request *req,
                                struct winfsp_response *rsp)
 {
-    uint32_t disposition = req->create.create_options >> 24, granted = 0;
-    bool overwrites = disposition == FILE_OVERWRITE || disposition == FILE_OVERWRITE_IF ||
-                      disposition == FILE_SUPERSEDE;
-    bool may_create = disposition == FILE_OPEN_IF || disposition == FILE_OVERWRITE_IF ||
-                      disposition == FILE_SUPERSEDE || disposition == FILE_CREATE;
+    uint32_t disposition = req->create.create_options >> 24;
+    bool may_create = disposition != FILE_OPEN && disposition != FILE_OVERWRITE;
     struct opened o;
-    NTSTATUS status = STATUS_OBJECT_NAME_NOT_FOUND;
     if (disposition != FILE_CREATE) {
-        status =
-            overwrites ? check_overwrite(v, req, rsp, &granted) : check_open(v, req, rsp, &granted);
-        if (status == STATUS_SUCCESS)
-            status = do_open(v, req, rsp, path_of(req), req->create.create_options, granted, &o);
-        if (status == STATUS_SUCCESS)
-            return reply(v, rsp, &o,
-                         disposition == FILE_SUPERSEDE ? FILE_SUPERSEDED
-                         : overwrites                  ? FILE_OVERWRITTEN
-                                                       : FILE_OPENED);
+        NTSTATUS status = open_existing(v, req, rsp, disposition);
+        if (status != STATUS_OBJECT_NAME_NOT_FOUND || !may_create)
+            return status;
     }
-    if (status != STATUS_OBJECT_NAME_NOT_FOUND || !may_create)
-        return status;
-    status = do_create(v, req, rsp, disposition == FILE_CREATE, &o);
+    NTSTATUS status = do_create(v, req, rsp, disposition == FILE_CREATE, &o);
     return status == STATUS_SUCCESS ? reply(v, rsp, &o, FILE_CREATED) : status;
 }
 

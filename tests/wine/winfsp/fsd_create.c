@@ -127,6 +127,8 @@ static struct op *create_op(struct volume *v, const struct create_args *a, struc
         req->create.flags |= WINFSP_CREATE_OPEN_TARGET_DIRECTORY;
     if (!volume_folds(v))
         req->create.flags |= WINFSP_CREATE_CASE_SENSITIVE;
+    if (volume_flag(v, WINFSP_ALLOW_OPEN_IN_KERNEL_MODE))
+        req->create.flags |= WINFSP_CREATE_ACCEPTS_SECURITY_DESCRIPTOR;
     if (trailing)
         req->create.flags |= WINFSP_CREATE_HAS_TRAILING_BACKSLASH;
     if (a->sd_len)
@@ -263,7 +265,14 @@ static void learn(struct node *n, const struct winfsp_response *rsp)
     pthread_mutex_unlock(&v->table);
     gate_exclusive(&n->gate);
     if (first) {
+        struct winfsp_span sd = rsp->opened.security_descriptor;
         node_set_info(n, &rsp->opened.file_info, created);
+        pthread_mutex_lock(&n->lock);
+        if ((rsp->opened.flags & OPENED_HAS_DESCRIPTOR) &&
+            sd_valid(rsp->buffer + sd.offset, sd.size))
+            cache_store(v, &n->security, rsp->buffer + sd.offset, sd.size,
+                        v->params.security_timeout, SECURITY_MAX);
+        pthread_mutex_unlock(&n->lock);
     } else if (created) {
         pthread_mutex_lock(&n->lock);
         n->truncate_on_close = true;

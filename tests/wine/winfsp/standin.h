@@ -242,7 +242,8 @@ struct req_security {
     struct winfsp_span span;
 };
 _Static_assert(sizeof(struct req_overwrite) <= 64 && sizeof(struct req_security) <= 64, "overlay");
-#define REQ_AS(type, req) ((struct type *)(void *)&(req)->file)
+#define OPENED_HAS_DESCRIPTOR 2u /* winfsp_response.opened.flags, past what a file system may set */
+#define REQ_AS(type, req)     ((struct type *)(void *)&(req)->file)
 
 void queue_init(struct queue *q);
 /** op_new() - a request with `extra` bytes behind it; NULL when that is longer than WinFsp's requests are */
@@ -278,6 +279,7 @@ struct access_check {
     uint32_t desired;    /* ACCESS_MASK */
     uint32_t granted;    /* out; for STATUS_REPARSE the index of the link in the path */
     uint8_t *descriptor; /* out: the descriptor that was looked at, free() it; NULL: none */
+    uint32_t descriptor_len;
     bool want_descriptor;
 };
 NTSTATUS access_check(struct volume *v, struct winfsp_request *req, struct access_check *c);

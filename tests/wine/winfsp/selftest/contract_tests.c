@@ -40,8 +40,8 @@ static void test_a_read_past_its_buffer_is_reported(void)
 }
 
 const struct selftest contract_tests[] = {
-    TEST(test_an_unfilled_file_info_is_reported),
-    TEST(test_a_read_that_claims_too_much_is_reported),
-    TEST(test_a_read_past_its_buffer_is_reported),
+    TEST(ALWAYS, test_an_unfilled_file_info_is_reported),
+    TEST(ALWAYS, test_a_read_that_claims_too_much_is_reported),
+    TEST(ALWAYS, test_a_read_past_its_buffer_is_reported),
 };
 const unsigned contract_test_count = sizeof contract_tests / sizeof contract_tests[0];

@@ -228,7 +228,7 @@ static void test_listings_page_and_match(void)
     all = door_list_all(door, dir, NULL, &count, &status);
     CHECK(all && count == 300);
     free(all);
-    all = door_list_all(door, dir, "*.DAT", &count, &status);
+    all = door_list_all(door, dir, "*.dat", &count, &status);
     CHECK(all && count == 100);
     free(all);
     OK(door_list(door, dir, "*1?.txt", DOOR_DIR_RESTART | DOOR_DIR_SINGLE, 1000, entries, 8,
@@ -398,27 +398,97 @@ static void test_changes_that_the_file_system_reports_drop_caches(void)
     OK(door_close(door, root));
 }
 
+static void test_nothing_is_cached_without_a_timeout(void)
+{
+    struct door_info info;
+    uint64_t h;
+    uint32_t status;
+    unsigned count;
+    make_dir("\\uncached");
+    OK(door_open_path(door, "\\uncached", FILE_READ_ATTRIBUTES | FILE_LIST_DIRECTORY, &h));
+    stats();
+    OK(door_info(door, h, &info));
+    free(door_list_all(door, h, NULL, &count, &status));
+    free(door_list_all(door, h, NULL, &count, &status));
+    struct door_stats s = stats();
+    CHECK(s.calls[SLOT_GET_FILE_INFO] == 2 && s.calls[SLOT_READ_DIRECTORY] == 2);
+    OK(door_close(door, h));
+}
+
+static void test_names_apart_in_case_are_two_files(void)
+{
+    uint64_t a, b;
+    make_file("\\case", "");
+    make_file("\\CASE", "");
+    struct door_open o = {.path = "\\case",
+                          .access = FILE_READ_DATA,
+                          .disposition = FILE_OPEN,
+                          .share = DOOR_SHARE_NONE};
+    OK(door_create(door, &o, &a));
+    o.path = "\\CASE";
+    OK(door_create(door, &o, &b));
+    OK(door_close(door, a));
+    OK(door_close(door, b));
+}
+
+static void test_deletion_of_plain_files_need_not_be_asked_for(void)
+{
+    uint64_t h;
+    make_file("\\unasked", "");
+    OK(door_open_path(door, "\\unasked", DELETE, &h));
+    stats();
+    OK(door_delete_ex(door, h,
+                      FILE_DISPOSITION_DELETE | FILE_DISPOSITION_IGNORE_READONLY_ATTRIBUTE));
+    CHECK(stats().calls[SLOT_SET_DELETE] == 0);
+    OK(door_close(door, h));
+    CHECK_STATUS(door_exists(door, "\\unasked"), STATUS_OBJECT_NAME_NOT_FOUND);
+}
+
+static void test_the_descriptor_comes_along_with_an_open(void)
+{
+    uint64_t h;
+    make_file("\\along", "");
+    OK(door_open_path(door, "\\along", READ_CONTROL, &h));
+    stats();
+    OK(door_query_security(door, h, OWNER_SECURITY_INFORMATION, 1000));
+    CHECK(stats().calls[SLOT_GET_SECURITY] == 0);
+    OK(door_close(door, h));
+}
+
+static void test_a_stopped_driver_cancels_what_comes(void)
+{
+    uint64_t h;
+    make_file("\\last", "");
+    door_control(door, DOOR_CONTROL_STOP_DRIVER);
+    CHECK_STATUS(door_open_path(door, "\\last", FILE_READ_DATA, &h), STATUS_CANCELLED);
+}
+
 const struct selftest file_tests[] = {
-    TEST(test_data_come_back),
-    TEST(test_position_append_and_end),
-    TEST(test_paging_writes_do_not_extend_and_need_no_right),
-    TEST(test_pended_reads_run_together),
-    TEST(test_locked_ranges_stop_others),
-    TEST(test_file_info_is_cached_until_it_expires),
-    TEST(test_times_and_attributes_of_nothing_stay),
-    TEST(test_writing_leaves_traces_in_the_cleanup),
-    TEST(test_renames_move_and_replace),
-    TEST(test_renames_wait_for_nobody),
-    TEST(test_open_files_follow_their_renamed_directory),
-    TEST(test_listings_page_and_match),
-    TEST(test_plain_names_are_asked_for_by_name),
-    TEST(test_listings_are_cached_until_something_changes),
-    TEST(test_volume_figures_are_told),
-    TEST(test_flushes_reach_files_and_the_volume),
-    TEST(test_security_is_given_in_parts_and_cached),
-    TEST(test_new_files_inherit_their_descriptor),
-    TEST(test_extended_attributes_are_kept_in_upper_case),
-    TEST(test_watchers_hear_of_changes),
-    TEST(test_changes_that_the_file_system_reports_drop_caches),
+    TEST(ALWAYS, test_data_come_back),
+    TEST(ALWAYS, test_position_append_and_end),
+    TEST(ALWAYS, test_paging_writes_do_not_extend_and_need_no_right),
+    TEST(ALWAYS, test_pended_reads_run_together),
+    TEST(ALWAYS, test_locked_ranges_stop_others),
+    TEST(FOLDED, test_file_info_is_cached_until_it_expires),
+    TEST(ALWAYS, test_times_and_attributes_of_nothing_stay),
+    TEST(ALWAYS, test_writing_leaves_traces_in_the_cleanup),
+    TEST(FOLDED, test_renames_move_and_replace),
+    TEST(ALWAYS, test_renames_wait_for_nobody),
+    TEST(ALWAYS, test_open_files_follow_their_renamed_directory),
+    TEST(ALWAYS, test_listings_page_and_match),
+    TEST(FOLDED, test_plain_names_are_asked_for_by_name),
+    TEST(FOLDED, test_listings_are_cached_until_something_changes),
+    TEST(ALWAYS, test_volume_figures_are_told),
+    TEST(ALWAYS, test_flushes_reach_files_and_the_volume),
+    TEST(FOLDED, test_security_is_given_in_parts_and_cached),
+    TEST(ALWAYS, test_new_files_inherit_their_descriptor),
+    TEST(ALWAYS, test_extended_attributes_are_kept_in_upper_case),
+    TEST(ALWAYS, test_watchers_hear_of_changes),
+    TEST(ALWAYS, test_changes_that_the_file_system_reports_drop_caches),
+    TEST(EXACT, test_nothing_is_cached_without_a_timeout),
+    TEST(EXACT, test_names_apart_in_case_are_two_files),
+    TEST(EXACT, test_deletion_of_plain_files_need_not_be_asked_for),
+    TEST(WHEN_NAMED, test_the_descriptor_comes_along_with_an_open),
+    TEST(WHEN_NAMED, test_a_stopped_driver_cancels_what_comes),
 };
 const unsigned file_test_count = sizeof file_tests / sizeof file_tests[0];

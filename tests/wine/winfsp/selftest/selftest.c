@@ -2,7 +2,8 @@
 /*
  * selftest.c - does the stand-in behave as WinFsp does? Driven over the NT door, with memfs.c behind it
  *
- * selftest DOOR CONTROL-DIRECTORY [TEST...]: TAP on standard output.
+ * selftest DOOR CONTROL-DIRECTORY folded|exact [TEST...]: TAP on standard output. Which of the two memfs is says
+ * which tests run; named ones run in any case.
  */
 #include <unistd.h>
 
@@ -56,10 +57,10 @@ struct door_stats stats(void)
 
 static unsigned number;
 
-static void run(const struct selftest *tests, unsigned count, char **wanted)
+static void run(const struct selftest *tests, unsigned count, enum when kind, char **wanted)
 {
     for (unsigned i = 0; i < count; i++) {
-        bool chosen = !*wanted;
+        bool chosen = !*wanted && (tests[i].when == ALWAYS || tests[i].when == kind);
         for (char **w = wanted; *w; w++)
             chosen = chosen || !strcmp(*w, tests[i].name);
         if (!chosen)
@@ -84,13 +85,14 @@ static void run(const struct selftest *tests, unsigned count, char **wanted)
 
 int main(int argc, char **argv)
 {
-    if (argc < 3)
+    if (argc < 4)
         return 2;
+    enum when kind = strcmp(argv[3], "exact") ? FOLDED : EXACT;
     door_path = argv[1];
     control_dir = argv[2];
-    run(open_tests, open_test_count, argv + 3);
-    run(file_tests, file_test_count, argv + 3);
-    run(contract_tests, contract_test_count, argv + 3);
+    run(open_tests, open_test_count, kind, argv + 4);
+    run(file_tests, file_test_count, kind, argv + 4);
+    run(contract_tests, contract_test_count, kind, argv + 4);
     printf("1..%u\n", number);
     return failures != 0;
 }

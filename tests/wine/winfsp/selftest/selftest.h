@@ -36,13 +36,16 @@ extern unsigned failures;
     } while (0)
 #define OK(call) CHECK_STATUS(call, STATUS_SUCCESS)
 
+/* Which volume a test is for: memfs folds case and is cached, or (exact) neither. */
+enum when { ALWAYS, FOLDED, EXACT, WHEN_NAMED };
 struct selftest {
+    enum when when;
     const char *name;
     void (*run)(void);
 };
-#define TEST(name)                                                                                 \
+#define TEST(when, name)                                                                           \
     {                                                                                              \
-#name, name                                                                                \
+        when, #name, name                                                                          \
     }
 
 extern const struct selftest open_tests[], file_tests[], contract_tests[];
