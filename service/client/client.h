@@ -267,7 +267,7 @@ enum cli_io_flags {
 /*
  * One read or write. Longer than one request carries, it is split and its parts travel at the same time.
  * A read that meets the end of the file is short, with everything before the end counted.
- * A write that fails after a part was written reports the bytes of the leading parts that were written, and the error.
+ * A transfer that fails after leading parts went well reports their bytes, and the error.
  */
 struct cli_io {
     void *buf; /* read: filled; write: only read */
@@ -276,18 +276,24 @@ struct cli_io {
     uint32_t flags; /* enum cli_io_flags */
     int32_t error;  /* out: 0 or -errno */
     uint32_t bytes; /* out */
-    uint64_t at;    /* out: offset of the first byte (appends: where they went, if known) */
+    uint64_t at;    /* out: offset of the first byte; of an append UINT64_MAX if nobody knows */
     void (*done)(struct cli_io *io); /* NULL: cli_read() and cli_write() wait */
     void *user;
     uint64_t priv[CLI_IO_PRIVATE];
 };
 
-/** Return: 0: done() is called once, maybe already (without done: it has finished, see error); -errno: nothing was started. */
+/**
+ * cli_read(), cli_write() - [n / max_read or max_write, at the same time; before that at most 1 for a handle and 1 for a size]
+ *
+ * Not to be called from a done(): the handle and the size are waited for.
+ * Return: 0: done() is called once, maybe already (without done: it has finished, see error); -errno: nothing was started.
+ */
 int cli_read(struct cli *c, struct cli_file *f, struct cli_io *io);
 int cli_write(struct cli *c, struct cli_file *f, struct cli_io *io);
+/** cli_io_cancel() - end a transfer with -LE_EINTR if that is still possible; done() comes all the same */
 void cli_io_cancel(struct cli *c, struct cli_io *io);
 
-/** cli_fsync() - data and metadata to stable storage [1]; a directory too */
+/** cli_fsync() - data and metadata to stable storage [1, 2 if nothing is open]; a directory too [2] */
 int cli_fsync(struct cli *c, struct cli_node *n);
 /** cli_truncate() is cli_setattr(CLI_SET_SIZE). cli_allocate() - FALLOCATE with KEEP_SIZE [1]; unsupported is -LE_EOPNOTSUPP */
 int cli_allocate(struct cli *c, struct cli_file *f, uint64_t offset, uint64_t len);
@@ -309,7 +315,7 @@ void cli_dir_close(struct cli *c, struct cli_dir *d); /* not waited for */
 
 /**
  * cli_dir_read() - entries from `cookie` on (0: the start), "." and ".." left out [1 for each max_transfer]
- * @each: called in order; returns false to stop after not taking this entry
+ * @each: called in order; returns false to stop after not taking this entry; must not use this dir
  *
  * One page is kept with the dir, so that continuing where the last call stopped costs nothing. Entries with
  * attributes enter the caches of nodes and names. Return: 0 at the end, 1 when stopped, -errno.
