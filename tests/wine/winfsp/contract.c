@@ -84,10 +84,10 @@ void contract_dir(struct volume *v, const uint8_t *buf, uint32_t got, uint32_t r
 struct guarded guarded_new(size_t len)
 {
     struct guarded g = {NULL, len};
-    void *at = NULL;
-    if (posix_memalign(&at, 4096, len + GUARD_BYTES))
+    /* Wine must know the memory, or refuses to have a device write there */
+    g.at = VirtualAlloc(NULL, len + GUARD_BYTES, MEM_COMMIT | MEM_RESERVE, PAGE_READWRITE);
+    if (!g.at)
         stop_loudly("being out of memory");
-    g.at = at;
     memset(g.at + len, GUARD_BYTE, GUARD_BYTES);
     return g;
 }
@@ -103,5 +103,6 @@ void guarded_check(struct volume *v, const char *callback, struct guarded g)
 
 void guarded_free(struct guarded g)
 {
-    free(g.at);
+    if (g.at)
+        VirtualFree(g.at, 0, MEM_RELEASE);
 }
