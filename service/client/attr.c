@@ -157,7 +157,7 @@ void cli_forget_attr(struct cli *c, struct cli_node *n)
 static int ask_statx(struct cli *c, struct cli_node *n, struct cli_attr *out)
 {
     struct viofs_statx_in in = {.sx_mask = VIOFS_STATX_ALL};
-    struct viofs_statx_out reply;
+    struct viofs_statx_out reply = {0};
     struct cli_req r = {
         .opcode = VIOFS_FUSE_STATX,
         .node = n,

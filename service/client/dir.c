@@ -202,7 +202,8 @@ static int page_fetch_once(struct cli *c, struct cli_dir *d, uint64_t cookie, bo
     }
     /* Most directories are small; a page is not. */
     uint8_t *small = realloc(d->page, d->len ? d->len : 1);
-    d->page = small ? small : d->page;
+    if (small)
+        d->page = small;
     d->start = d->cookie = cookie;
     d->pos = 0;
     return 0;

@@ -58,22 +58,24 @@ int cli_entry_call(struct cli *c, struct cli_req *r, uint32_t viofs, struct fuse
                    struct cli_entry *e)
 {
     bool ext = viofs && atomic_load(&c->extension);
-    uint32_t standard = r->opcode;
     uint64_t stamp = cli_stamp(c);
     struct entry_reply reply;
     int result;
 
     for (;;) {
-        uint32_t len =
+        struct cli_req one = *r;
+
+        one.opcode = ext ? viofs : r->opcode;
+        one.reply = &reply;
+        one.reply_min =
             (uint32_t)(sizeof(struct fuse_entry_out) + (ext ? sizeof(struct fuse_viofs_ext) : 0) +
                        (open ? sizeof(*open) : 0));
-        r->opcode = ext ? viofs : standard;
-        r->session = 0;
-        r->reply = &reply;
-        r->reply_cap = r->reply_min = len;
-        result = cli_call(c, r);
-        if (result != -LE_ENOSYS || !ext)
+        one.reply_cap = one.reply_min;
+        result = cli_call(c, &one);
+        if (result != -LE_ENOSYS || !ext) {
+            r->session = one.session;
             break;
+        }
         ext = false; /* another daemon than the one that was probed */
     }
     if (result < 0)
