@@ -14,6 +14,8 @@
 #include "tests/fuzz/client_liar.h"
 #include "tests/fuzz/fuzz_must.h"
 
+#define SIZE 10000u /* of every file, as reads find it */
+
 /* What an answer is being made of. */
 struct answer {
     const struct fuse_in_header *in;
@@ -183,11 +185,11 @@ static void put_statx(struct answer *a)
 
 static void put_data(struct answer *a)
 {
+    static const uint8_t zero[SIZE];
     struct fuse_read_in in;
-    uint8_t zero[4096] = {0};
 
     memcpy(&in, a->arg, sizeof(in));
-    uint64_t left = in.offset < 10000 ? 10000 - in.offset : 0;
+    uint64_t left = in.offset < SIZE ? SIZE - in.offset : 0;
     put(a, zero, left < in.size ? left : in.size);
 }
 
