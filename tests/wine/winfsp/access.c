@@ -49,7 +49,7 @@ static NTSTATUS look_at(struct volume *v, WCHAR *path, struct look *l)
             return status;
         }
         guarded_free(l->sd);
-        l->sd = (struct guarded){NULL, 0};
+        l->sd = (struct guarded){NULL, 0, 0};
         if (size <= room)
             violation(v, "get_security_by_name overflows %zu bytes but asks for %zu", room,
                       (size_t)size);

@@ -11,9 +11,10 @@
 
 #include "tests/wine/winfsp/contract.h"
 
-#define GUARD_BYTES 64
-#define GUARD_BYTE  0xA5
-#define GARBAGE     0xCDCDCDCDCDCDCDCDull
+#define GUARD_BYTES   64
+#define GUARD_BYTE    0xA5
+#define UNFILLED_BYTE 0xEE /* what a read that fills nothing hands out */
+#define GARBAGE       0xCDCDCDCDCDCDCDCDull
 
 void contract_status(struct volume *v, const char *callback, NTSTATUS status, bool may_pend)
 {
@@ -81,11 +82,36 @@ void contract_dir(struct volume *v, const uint8_t *buf, uint32_t got, uint32_t r
     }
 }
 
+/* Buffers of 4, 8, ... 64 KiB and a guard that wait for their next use. */
+#define POOL_CLASSES 5
+#define POOL_DEPTH   32
+static struct {
+    pthread_mutex_t lock;
+    uint8_t *free[POOL_CLASSES][POOL_DEPTH];
+    unsigned count[POOL_CLASSES];
+} pool = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static unsigned pool_class(size_t room)
+{
+    unsigned class = 0;
+    while (class < POOL_CLASSES && ((size_t)4096 << class) + GUARD_BYTES < room)
+        class ++;
+    return class;
+}
+
 struct guarded guarded_new(size_t len)
 {
-    struct guarded g = {NULL, len};
-    /* Wine must know the memory, or refuses to have a device write there */
-    g.at = VirtualAlloc(NULL, len + GUARD_BYTES, MEM_COMMIT | MEM_RESERVE, PAGE_READWRITE);
+    unsigned class = pool_class(len + GUARD_BYTES);
+    struct guarded g = {NULL, len, len + GUARD_BYTES};
+    if (class < POOL_CLASSES) {
+        g.room = ((size_t)4096 << class) + GUARD_BYTES;
+        pthread_mutex_lock(&pool.lock);
+        if (pool.count[class])
+            g.at = pool.free[class][--pool.count[class]];
+        pthread_mutex_unlock(&pool.lock);
+    }
+    if (!g.at)
+        g.at = VirtualAlloc(NULL, g.room, MEM_COMMIT | MEM_RESERVE, PAGE_READWRITE);
     if (!g.at)
         stop_loudly("being out of memory");
     memset(g.at + len, GUARD_BYTE, GUARD_BYTES);
@@ -103,6 +129,18 @@ void guarded_check(struct volume *v, const char *callback, struct guarded g)
 
 void guarded_free(struct guarded g)
 {
+    unsigned class = pool_class(g.room);
+    if (!g.at)
+        return;
+    if (class < POOL_CLASSES) {
+        memset(g.at, UNFILLED_BYTE, g.len);
+        pthread_mutex_lock(&pool.lock);
+        if (pool.count[class] < POOL_DEPTH) {
+            pool.free[class][pool.count[class]++] = g.at;
+            g.at = NULL;
+        }
+        pthread_mutex_unlock(&pool.lock);
+    }
     if (g.at)
         VirtualFree(g.at, 0, MEM_RELEASE);
 }

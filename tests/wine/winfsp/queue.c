@@ -10,8 +10,8 @@
  *   own buffer, which the next request overwrites; a file system that pends keeps no pointer into it.
  *
  *   As in WinFsp (src/sys/ioq.c, volume.c, src/dll/fs.c): a full queue refuses requests with
- *   STATUS_INSUFFICIENT_RESOURCES but for cleanup and close, a stopped queue with STATUS_CANCELLED; stopping
- *   cancels what the file system still has only after its dispatcher threads have ended.
+ *   STATUS_INSUFFICIENT_RESOURCES but for cleanup and close, a stopped queue with STATUS_VOLUME_DISMOUNTED;
+ *   stopping cancels what the file system still has only after its dispatcher threads have ended.
  *
  * Ownership: an op belongs to who waits for it; without a waiter, to the queue.
  * Locks: queue.lock guards everything here.
@@ -91,7 +91,7 @@ static NTSTATUS append(struct volume *v, struct op *op, bool best_effort)
 {
     struct queue *q = &v->queue;
     if (q->stopped)
-        return STATUS_CANCELLED;
+        return STATUS_VOLUME_DISMOUNTED;
     if (!best_effort && q->waiting >= v->params.irp_capacity)
         return STATUS_INSUFFICIENT_RESOURCES;
     op->hint = op->req->hint = q->next_hint;
@@ -159,9 +159,12 @@ NTSTATUS op_call(struct volume *v, struct op *op, bool best_effort)
 void op_post(struct volume *v, struct op *op)
 {
     pthread_mutex_lock(&v->queue.lock);
-    NTSTATUS status = append(v, op, true);
+    bool crowded = v->queue.waiting > v->params.irp_capacity / 2;
+    NTSTATUS status = crowded ? STATUS_SUCCESS : append(v, op, true);
     pthread_mutex_unlock(&v->queue.lock);
-    if (status)
+    if (crowded)
+        op_call(v, op, true);
+    if (status || crowded)
         op_free(op);
 }
 

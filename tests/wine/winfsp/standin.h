@@ -252,7 +252,7 @@ struct op *op_new(uint32_t kind, size_t extra);
 void op_path(struct op *op, struct name path);
 /** op_call() - post, wait; returns the response's status. The op stays the caller's. */
 NTSTATUS op_call(struct volume *v, struct op *op, bool best_effort);
-/** op_post() - post and forget (IRP_MJ_CLOSE); the op is the queue's */
+/** op_post() - post and forget (IRP_MJ_CLOSE), but wait when the queue is half full; the op is the queue's */
 void op_post(struct volume *v, struct op *op);
 void op_free(struct op *op);
 /** queue_take() - a dispatcher's next request, copied to `req`; false when the queue was stopped */
