@@ -77,10 +77,11 @@ static void creating_a_directory_that_is_there_is_a_collision(struct t *t)
            TRY(t, "d", .disposition = FILE_CREATE, .options = FILE_DIRECTORY_FILE));
 }
 
-static void creating_a_file_over_a_directory_is_a_collision(struct t *t)
+/* NTFS says OBJECT_NAME_COLLISION; WinFsp's DLL puts its own status in place of it. */
+static void creating_a_file_over_a_directory_says_what_it_is(struct t *t)
 {
     host_mkdir(t, "d");
-    EXPECT(t, STATUS_OBJECT_NAME_COLLISION,
+    EXPECT(t, STATUS_FILE_IS_A_DIRECTORY,
            TRY(t, "d", .disposition = FILE_CREATE, .options = FILE_NON_DIRECTORY_FILE));
 }
 
@@ -99,11 +100,11 @@ static void creating_below_two_missing_directories_makes_nothing(struct t *t)
     TEXT(t, "", host_names(t, "d"));
 }
 
-/* Incumbent: UNSUCCESSFUL, its errno table has no ENOTDIR (B.7). */
-static void creating_below_a_file_finds_no_path(struct t *t)
+/* NTFS says OBJECT_PATH_NOT_FOUND; WinFsp's DLL looks at the directory before it asks for the create. */
+static void creating_below_a_file_finds_no_directory(struct t *t)
 {
     host_puts(t, "f", "");
-    EXPECT(t, STATUS_OBJECT_PATH_NOT_FOUND, TRY(t, "f\\g", .disposition = FILE_CREATE));
+    EXPECT(t, STATUS_NOT_A_DIRECTORY, TRY(t, "f\\g", .disposition = FILE_CREATE));
 }
 
 static void a_file_in_a_directory_made_by_the_host_is_created(struct t *t)
@@ -310,10 +311,10 @@ static const struct test_case cases[] = {
     CASE(creating_what_is_there_is_a_collision),
     CASE(creating_a_directory_over_a_file_is_a_collision),
     CASE(creating_a_directory_that_is_there_is_a_collision),
-    CASE(creating_a_file_over_a_directory_is_a_collision),
+    CASE(creating_a_file_over_a_directory_says_what_it_is),
     CASE(creating_below_a_missing_directory_finds_no_path),
     CASE(creating_below_two_missing_directories_makes_nothing),
-    CASE(creating_below_a_file_finds_no_path),
+    CASE(creating_below_a_file_finds_no_directory),
     CASE(a_file_in_a_directory_made_by_the_host_is_created),
     CASE(a_new_file_is_no_program),
     CASE(a_new_directory_can_be_searched),
