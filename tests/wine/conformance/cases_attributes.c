@@ -125,7 +125,7 @@ static void a_file_does_not_become_a_directory(struct t *t)
     handle h = OPEN(t, "f");
 
     OK(t, nt_set_attributes(t, h, FILE_ATTRIBUTE_DIRECTORY));
-    EQUAL(t, 0, nt_attributes(t, h) & FILE_ATTRIBUTE_DIRECTORY);
+    EQUAL(t, 0, nt_attributes(t, "f") & FILE_ATTRIBUTE_DIRECTORY);
 }
 
 static void setting_attributes_needs_the_right_to(struct t *t)
