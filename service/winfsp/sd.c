@@ -83,7 +83,8 @@ static uint32_t get32(const uint8_t *p)
     return get16(p) | get16(p + 2) << 16;
 }
 
-static uint32_t rights_of_mode(uint32_t mode, bool directory)
+/* FILE_DELETE_CHILD for files, too: without it nobody could open one for FILE_ALL_ACCESS. */
+static uint32_t rights_of_mode(uint32_t mode)
 {
     uint32_t rights =
         STANDARD_RIGHTS | FILE_READ_ATTRIBUTES_BIT | FILE_WRITE_ATTRIBUTES_BIT | FILE_READ_EA_BIT;
@@ -95,7 +96,7 @@ static uint32_t rights_of_mode(uint32_t mode, bool directory)
             FILE_WRITE_DATA_BIT | FILE_APPEND_DATA_BIT | FILE_WRITE_EA_BIT | FILE_DELETE_CHILD_BIT;
     if (mode & 0100)
         rights |= FILE_EXECUTE_BIT;
-    return directory ? rights : rights & ~FILE_DELETE_CHILD_BIT;
+    return rights;
 }
 
 /**
@@ -122,7 +123,7 @@ uint32_t svc_sd_make(uint32_t mode, bool directory, uint8_t out[SVC_SD_SIZE])
     ace[0] = ACE_ALLOWED;
     ace[1] = directory ? ACE_OBJECT_INHERIT | ACE_CONTAINER_INHERIT : 0;
     put16(ace + 2, ACE_HEADER + SID_EVERYONE_SIZE);
-    put32(ace + 4, rights_of_mode(mode, directory));
+    put32(ace + 4, rights_of_mode(mode));
     memcpy(ace + ACE_HEADER, sid_everyone, SID_EVERYONE_SIZE);
     return SVC_SD_SIZE;
 }

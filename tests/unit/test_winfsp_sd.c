@@ -91,6 +91,17 @@ static void test_a_shown_descriptor_grants_what_the_owner_may(void **state)
     assert_int_equal(shown(0000), 0000);
 }
 
+static void test_a_file_that_may_be_written_can_be_opened_for_all_access(void **state)
+{
+    uint8_t sd[SVC_SD_SIZE];
+    uint32_t rights;
+
+    (void)state;
+    svc_sd_make(0644, false, sd);
+    memcpy(&rights, sd + SVC_SD_SIZE - sizeof(everyone) - 4, 4);
+    assert_int_equal(rights, FULL);
+}
+
 static void test_writing_back_what_was_read_changes_nothing(void **state)
 {
     uint8_t sd[SVC_SD_SIZE];
@@ -215,6 +226,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_shown_descriptor_grants_what_the_owner_may),
+        cmocka_unit_test(test_a_file_that_may_be_written_can_be_opened_for_all_access),
         cmocka_unit_test(test_writing_back_what_was_read_changes_nothing),
         cmocka_unit_test(test_denying_write_takes_write_bits_only),
         cmocka_unit_test(test_an_entry_for_somebody_else_changes_nothing),
