@@ -210,6 +210,21 @@ static void test_our_own_changes_do_not_cost_another_listing(void **state)
     assert_int_equal(g->f.count[FUSE_OPENDIR], 1);
 }
 
+static void test_a_change_by_the_host_after_one_of_ours_is_seen(void **state)
+{
+    struct rig *g = *state;
+    struct cli_node *n;
+
+    g->f.attr_ms = 0;
+    up(state);
+    assert_int_equal(rig_try(g, g->root, "x"), -LE_ENOENT);
+    assert_int_equal(cli_mkdir(g->c, g->root, N("Ours"), 0755, &n), 0);
+    cli_node_put(g->c, n);
+    assert_int_equal(rig_try(g, g->root, "theirs"), -LE_ENOENT);
+    fake_add(&g->f, 0, "Theirs", FILE_MODE);
+    assert_int_equal(rig_try(g, g->root, "theirs"), 0);
+}
+
 static void test_an_exact_name_that_the_host_made_later_is_found(void **state)
 {
     struct rig *g = *state;
@@ -348,6 +363,7 @@ int main(void)
         RIG_TEST(test_a_miss_costs_one_validation_at_most),
         RIG_TEST(test_a_change_by_the_host_is_seen_by_the_next_miss),
         RIG_TEST(test_our_own_changes_do_not_cost_another_listing),
+        RIG_TEST(test_a_change_by_the_host_after_one_of_ours_is_seen),
         RIG_TEST(test_an_exact_name_that_the_host_made_later_is_found),
         RIG_TEST(test_a_twin_is_not_made),
         RIG_TEST(test_a_file_is_renamed_to_another_case_of_its_name),

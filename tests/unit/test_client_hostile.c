@@ -109,6 +109,10 @@ static void test_a_node_does_not_change_its_type(void **state)
     l.edit = force_id;
     assert_int_equal(rig_try(g, g->root, "d"), -LE_EIO);
     assert_int_equal(cli_node_type(a), LX_S_IFREG);
+    l.edit = NULL;
+    struct cli_node *d = rig_lookup(g, g->root, "d"); /* and the lie is not remembered */
+    assert_int_equal(cli_node_type(d), LX_S_IFDIR);
+    cli_node_put(g->c, d);
     cli_node_put(g->c, a);
 }
 
@@ -391,7 +395,9 @@ static void test_a_listing_that_does_not_get_on_is_ended(void **state)
     g->o.case_insensitive = true;
     up(state, &l);
     g->f.hook = endless_listing;
+    rig_trips(g);
     assert_int_equal(rig_try(g, g->root, "no"), -LE_EIO);
+    assert_true(rig_trips(g) < 10);
 }
 
 int main(void)

@@ -110,6 +110,27 @@ static void test_another_file_of_the_same_name_is_not_taken_for_the_same(void **
     cli_node_put(g->c, n);
 }
 
+static void test_without_birth_times_the_inode_number_tells_files_apart(void **state)
+{
+    struct rig *g = *state;
+    struct cli_attr a;
+
+    g->f.extension = false;
+    fake_add(&g->f, 0, "a", FILE_MODE);
+    fake_add(&g->f, 0, "b", FILE_MODE);
+    rig_up(state);
+    struct cli_node *n = rig_lookup(g, g->root, "a"), *m = rig_lookup(g, g->root, "b");
+    fake_die(&g->f);
+    fake_remove(&g->f, 0, "a");
+    fake_add(&g->f, 0, "a", FILE_MODE);
+    fake_revive(&g->f);
+    assert_int_equal(cli_recover(g->c), 0);
+    assert_int_equal(cli_getattr(g->c, n, true, &a), -LE_ESTALE);
+    assert_int_equal(cli_getattr(g->c, m, true, &a), 0);
+    cli_node_put(g->c, n);
+    cli_node_put(g->c, m);
+}
+
 static void test_a_reused_inode_number_is_told_by_its_birth_time(void **state)
 {
     struct rig *g = *state;
@@ -223,8 +244,21 @@ static void test_lookups_of_the_old_session_are_not_given_to_the_new_one(void **
         assert_int_equal(rig_try(g, g->root, name), 0);
     }
     replace_daemon(g);
+    cli_forget(g->c, 1, 2000, 1); /* as a thread that comes late */
     cli_tick(g->c);
     assert_int_equal(g->f.forgotten, 0);
+    assert_int_equal(g->f.wrong, 0);
+}
+
+static void test_an_answer_of_the_old_session_makes_no_node_in_the_new_one(void **state)
+{
+    struct rig *g = rig_up(state);
+    struct cli_entry late = {.id = 77, .entry_ms = 60000, .attr.mode = FILE_MODE, .session = 1};
+
+    late.stamp = cli_stamp(g->c);
+    replace_daemon(g);
+    assert_int_equal(cli_enter(g->c, g->root, N("late"), &late, NULL), -LE_ENOTCONN);
+    assert_int_equal(rig_try(g, g->root, "late"), -LE_ENOENT);
 }
 
 static void test_what_a_new_daemon_does_not_know_is_asked_again(void **state)
@@ -312,6 +346,7 @@ int main(void)
         RIG_TEST(test_a_node_deep_in_the_tree_is_found_again_when_used),
         RIG_TEST(test_recovery_itself_asks_for_no_node),
         RIG_TEST(test_another_file_of_the_same_name_is_not_taken_for_the_same),
+        RIG_TEST(test_without_birth_times_the_inode_number_tells_files_apart),
         RIG_TEST(test_a_reused_inode_number_is_told_by_its_birth_time),
         RIG_TEST(test_a_file_that_is_gone_is_stale),
         RIG_TEST(test_a_file_with_two_names_is_found_by_the_one_that_is_left),
@@ -319,6 +354,7 @@ int main(void)
         RIG_TEST(test_a_file_that_we_renamed_is_found_by_its_new_name),
         RIG_TEST(test_a_handle_of_the_old_session_is_not_sent_to_the_new_one),
         RIG_TEST(test_lookups_of_the_old_session_are_not_given_to_the_new_one),
+        RIG_TEST(test_an_answer_of_the_old_session_makes_no_node_in_the_new_one),
         RIG_TEST(test_what_a_new_daemon_does_not_know_is_asked_again),
         RIG_TEST(test_the_new_daemon_may_lack_the_extension),
         RIG_TEST(test_a_silent_host_is_noticed_and_so_is_its_voice),
