@@ -130,8 +130,13 @@ VOID WINAPI FspFileSystemDelete(struct winfsp_file_system *fs)
 
 static void serve(struct volume *v)
 {
-    struct winfsp_operation_context context = {malloc(WINFSP_MESSAGE_MAX),
-                                               malloc(WINFSP_MESSAGE_MAX)};
+    /* Of Wine's: a file system may have its driver fill the response (guarded_new()). */
+    uint8_t *messages = VirtualAlloc(NULL, 2 * WINFSP_MESSAGE_MAX, MEM_COMMIT | MEM_RESERVE,
+                                     PAGE_READWRITE);
+    if (!messages)
+        stop_loudly("being out of memory");
+    struct winfsp_operation_context context = {(void *)messages,
+                                               (void *)(messages + WINFSP_MESSAGE_MAX)};
     TlsSetValue(context_slot, &context);
     while (queue_take(v, context.request)) {
         struct winfsp_request *req = context.request;
@@ -157,8 +162,7 @@ static void serve(struct volume *v)
         }
     }
     TlsSetValue(context_slot, NULL);
-    free(context.request);
-    free(context.response);
+    VirtualFree(messages, 0, MEM_RELEASE);
 }
 
 static DWORD WINAPI follow(void *arg)
