@@ -131,8 +131,8 @@ VOID WINAPI FspFileSystemDelete(struct winfsp_file_system *fs)
 static void serve(struct volume *v)
 {
     /* Of Wine's: a file system may have its driver fill the response (guarded_new()). */
-    uint8_t *messages = VirtualAlloc(NULL, 2 * WINFSP_MESSAGE_MAX, MEM_COMMIT | MEM_RESERVE,
-                                     PAGE_READWRITE);
+    uint8_t *messages =
+        VirtualAlloc(NULL, 2 * WINFSP_MESSAGE_MAX, MEM_COMMIT | MEM_RESERVE, PAGE_READWRITE);
     if (!messages)
         stop_loudly("being out of memory");
     struct winfsp_operation_context context = {(void *)messages,
