@@ -78,6 +78,7 @@ struct thr *thr_self(void)
     memset(pcr, 0, BENCH_PAGE);
     self->cpu = atomic_fetch_add(&next_cpu, 1) % CPUS;
     self->name = "main";
+    /* cppcheck-suppress pointerSize ; the pointer is what is stored */
     memcpy(pcr + KPCR_SELF, &pcr, sizeof(pcr));
     memcpy(pcr + KPCR_CPU, &self->cpu, sizeof(self->cpu));
     memcpy(pcr + KPCR_THREAD, &self->kthread, sizeof(self->kthread));

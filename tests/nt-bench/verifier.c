@@ -242,7 +242,7 @@ struct ver_costs *ver_costs(void)
 
 struct ver_costs ver_costs_take(void)
 {
-    struct ver_costs taken;
+    struct ver_costs taken = {0};
     uint64_t *from = (uint64_t *)&ledger.costs, *to = (uint64_t *)&taken;
 
     for (size_t i = 0; i < sizeof(taken) / sizeof(*from); i++)

@@ -248,14 +248,14 @@ bool solo_serve(struct vdev *d, uint32_t payload)
 
 /* ---- misbehaviour ---------------------------------------------------------------------------- */
 
-void solo_used_index(struct vdev *d, uint32_t index, uint16_t value)
+void solo_used_index(struct vdev *d, uint32_t queue, uint16_t index)
 {
-    struct solo_queue *q = live_queue(d, index);
+    struct solo_queue *q = live_queue(d, queue);
 
     if (!q)
         return;
-    q->used->idx = value;
-    q->shown = q->next_used = value;
+    q->used->idx = index;
+    q->shown = q->next_used = index;
 }
 
 void solo_scribble(struct vdev *d, uint32_t index, uint32_t where, uint32_t at, uint8_t byte)
