@@ -140,10 +140,11 @@ void vfio_pci_config(const struct vfio_pci *p, uint32_t offset, void *bytes, uin
 void vfio_pci_access(const struct vfio_pci *p, unsigned bar, uint32_t at, unsigned bytes,
                      bool write, uint64_t *v)
 {
-    volatile uint8_t *reg = p->bar[bar].map + at;
+    volatile uint8_t *reg;
 
     if (!p->bar[bar].map || at > p->bar[bar].size || bytes > p->bar[bar].size - at)
         ver_stop("bench", "no register at %#x of BAR %u", at, bar);
+    reg = p->bar[bar].map + at;
     if (bytes == 1 && write)
         *reg = (uint8_t)*v;
     else if (bytes == 1)
