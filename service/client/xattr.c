@@ -87,11 +87,10 @@ static int change(struct cli *c, struct cli_node *n, struct cli_req *r)
 int cli_setxattr(struct cli *c, struct cli_node *n, const char *name, const void *value,
                  uint32_t len, uint32_t flags)
 {
-    enum { ARGS = sizeof(struct fuse_in_header) + sizeof(struct fuse_setxattr_in) };
+    enum { ARGS = sizeof(struct fuse_in_header) + FUSE_COMPAT_SETXATTR_IN_SIZE };
     struct fuse_setxattr_in in = {.size = len, .flags = flags};
     int name_len = name_bytes(name);
     struct cli_limits limits;
-    struct cli_session s;
     struct cli_req r = {.opcode = FUSE_SETXATTR, .node = n};
     int e;
 
@@ -102,9 +101,8 @@ int cli_setxattr(struct cli *c, struct cli_node *n, const char *name, const void
     e = c->transport->ops->limits(c->transport, &limits);
     if (e)
         return e;
-    cli_session_get(c, &s);
-    r.arg[0] = (struct cli_arg){&in, s.flags & FUSE_SETXATTR_EXT ? sizeof(in)
-                                                                 : FUSE_COMPAT_SETXATTR_IN_SIZE};
+    /* The short form: the long one is for who offers FUSE_SETXATTR_EXT, which we do not. */
+    r.arg[0] = (struct cli_arg){&in, FUSE_COMPAT_SETXATTR_IN_SIZE};
     r.arg[1] = (struct cli_arg){name, (uint32_t)name_len};
     if (ARGS + (uint32_t)name_len + len <= limits.max_request) {
         r.arg[2] = (struct cli_arg){value, len};

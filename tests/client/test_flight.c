@@ -137,6 +137,33 @@ static void test_the_parts_of_a_long_read_travel_at_the_same_time(void **state)
     free(data);
 }
 
+static void test_an_append_beside_a_write_never_tells_a_wrong_place(void **state)
+{
+    struct rig *r = rig_up();
+    struct cli_file *f = create(r, "f", CLI_WRITE);
+    struct cli_attr a;
+    atomic_int left = 2;
+    struct pending p[2] = {{.left = &left}, {.left = &left}};
+
+    (void)state;
+    assert_int_equal(write_at(r, f, "x", 1, 0, CLI_IO_APPEND), 1); /* opens for appending */
+    assert_ok(cli_getattr(r->c, cli_file_node(f), true, &a));
+    for (unsigned i = 0; i < 2; i++)
+        p[i].io =
+            (struct cli_io){.buf = p[i].data, .len = 100, .done = pending_done, .user = &p[i]};
+    p[1].io.flags = CLI_IO_APPEND;
+    vht_hold(r->t, true);
+    assert_ok(cli_write(r->c, f, &p[0].io));
+    assert_ok(cli_write(r->c, f, &p[1].io));
+    vht_hold(r->t, false);
+    wait_all(&left);
+    assert_int_equal(host_stat(r, "f").st_size, 200);
+    assert_true(p[1].io.at == 100 || p[1].io.at == UINT64_MAX);
+    assert_ok(cli_getattr(r->c, cli_file_node(f), false, &a));
+    assert_int_equal(a.size, 200);
+    cli_file_close(r->c, f);
+}
+
 static void test_a_cancelled_read_ends_at_once(void **state)
 {
     struct rig *r = rig_up();
@@ -191,6 +218,7 @@ int main(int argc, char **argv)
         RIG_TEST(test_sixteen_threads_keep_sixteen_reads_in_flight),
         RIG_TEST(test_one_thread_keeps_a_full_ring_of_reads_in_flight),
         RIG_TEST(test_the_parts_of_a_long_read_travel_at_the_same_time),
+        RIG_TEST(test_an_append_beside_a_write_never_tells_a_wrong_place),
         RIG_TEST(test_a_cancelled_read_ends_at_once),
         RIG_TEST(test_a_handle_is_released_after_the_last_answer),
     };

@@ -537,9 +537,52 @@ static void test_a_host_that_turns_out_to_list_names_only_is_asked_for_each(void
     cli_dir_close(g->c, d);
 }
 
+/* ---- extended attributes --------------------------------------------------------------------------------------------- */
+
+static void test_a_host_without_extended_attributes_is_asked_once(void **state)
+{
+    struct rig *g = rig_up(state); /* the host in memory knows none of these requests */
+    char value[8];
+
+    rig_trips(g);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(cli_getxattr(g->c, g->root, "user.a", value, 8), -LE_EOPNOTSUPP);
+        assert_int_equal(cli_setxattr(g->c, g->root, "user.a", "x", 1, 0), -LE_EOPNOTSUPP);
+        assert_int_equal(cli_listxattr(g->c, g->root, value, 8), -LE_EOPNOTSUPP);
+        assert_int_equal(cli_removexattr(g->c, g->root, "user.a"), -LE_EOPNOTSUPP);
+        assert_int_equal(rig_trips(g), i ? 0 : 4);
+    }
+}
+
+static void test_a_host_that_cannot_allocate_is_asked_once(void **state)
+{
+    struct rig *g = *state;
+    struct disk d = plenty();
+    struct cli_file *f = open_file(state, &d);
+
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(cli_allocate(g->c, f, 0, 100), -LE_EOPNOTSUPP);
+    assert_int_equal(g->f.count[FUSE_FALLOCATE], 1);
+    cli_file_close(g->c, f);
+}
+
+static void test_a_host_that_does_not_know_fsync_has_nothing_to_sync(void **state)
+{
+    struct rig *g = *state;
+    struct disk d = plenty();
+    struct cli_file *f = open_file(state, &d);
+
+    assert_int_equal(cli_fsync(g->c, cli_file_node(f)), 0);
+    assert_int_equal(g->f.count[FUSE_FSYNC], 1);
+    cli_file_close(g->c, f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        RIG_TEST(test_a_host_without_extended_attributes_is_asked_once),
+        RIG_TEST(test_a_host_that_cannot_allocate_is_asked_once),
+        RIG_TEST(test_a_host_that_does_not_know_fsync_has_nothing_to_sync),
         RIG_TEST(test_a_write_that_the_host_cuts_short_goes_on),
         RIG_TEST(test_a_full_disk_is_named_and_what_fitted_is_counted),
         RIG_TEST(test_a_write_counts_up_to_the_first_error),
