@@ -79,6 +79,15 @@ static struct cli_node *reference(struct cli_node *n)
     return n ? cli_node_get(n) : NULL;
 }
 
+/* -i: all components that were found, as on the host. */
+static void take_spelling(const struct svc_volume *v, const struct cli_walk *w, struct svc_found *f)
+{
+    if (!v->options.case_insensitive || w->spelling_len > sizeof(f->spelling))
+        return;
+    f->spelling_len = w->spelling_len;
+    memcpy(f->spelling, w->spelling, w->spelling_len);
+}
+
 /* What the trail's own path led to. */
 static int take_walk(struct svc_volume *v, const struct svc_trail *t, struct svc_found *f)
 {
@@ -91,10 +100,7 @@ static int take_walk(struct svc_volume *v, const struct svc_trail *t, struct svc
     if (t->result == CLI_WALK_SYMLINK && w->depth < t->path.count)
         f->link_units = t->path.start[w->depth];
     take_name(t, f);
-    if (v->options.case_insensitive && w->spelling_len <= sizeof(f->spelling)) {
-        f->spelling_len = w->spelling_len;
-        memcpy(f->spelling, w->spelling, w->spelling_len);
-    }
+    take_spelling(v, w, f);
     return t->result;
 }
 
@@ -161,7 +167,8 @@ int svc_find(struct svc_volume *v, const WCHAR *path, struct svc_found *f)
 }
 
 /* The walked path is the directory of `path`: only the name is missing. */
-static int take_below(const struct svc_trail *t, const WCHAR *path, struct svc_found *f)
+static int take_below(struct svc_volume *v, const struct svc_trail *t, const WCHAR *path,
+                      struct svc_found *f)
 {
     const WCHAR *last = wcsrchr(path, L'\\') + 1;
     char name[SVC_NAME_BYTES];
@@ -172,6 +179,7 @@ static int take_below(const struct svc_trail *t, const WCHAR *path, struct svc_f
     f->parent = cli_node_get(t->walk.node);
     f->depth = t->path.count;
     f->count = f->depth + 1;
+    take_spelling(v, &t->walk, f);
     name_set(f, name, (uint32_t)len);
     return 0;
 }
@@ -182,7 +190,7 @@ static int find_directory_in(struct svc_volume *v, struct svc_trail *t, const WC
     int r;
 
     if (t->walked && t->result == 0 && svc_path_is_parent(t->text, path))
-        return take_below(t, path, f);
+        return take_below(v, t, path, f);
     if (!t->walked || wcscmp(t->text, path) != 0) {
         r = trail_walk(v, t, path);
         if (!t->walked)
