@@ -258,6 +258,7 @@ static void do_io(struct user *u, bool write)
 
     if (!file(u))
         return;
+    liar_answer_all(&u->liar); /* an append waits for those before it, and there is one thread */
     e = write ? cli_write(u->c, file(u), &io) : cli_read(u->c, file(u), &io);
     MUST(e <= 0);
     if (e == 0)
