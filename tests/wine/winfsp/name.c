@@ -93,6 +93,13 @@ bool name_has_wildcards(struct name n)
     return false;
 }
 
+static bool has_dot(const WCHAR *at, const WCHAR *end)
+{
+    while (at < end && *at != '.')
+        at++;
+    return at < end;
+}
+
 /*
  * FsRtlIsNameInExpression: '*' any run, '?' one unit; the translated forms of DOS: '<' any run up to the last
  * dot, '>' one unit or nothing before a dot or the end, '"' a dot or nothing at the end.
@@ -100,22 +107,19 @@ bool name_has_wildcards(struct name n)
 static bool matches(const WCHAR *p, const WCHAR *pe, const WCHAR *n, const WCHAR *ne, bool fold)
 {
     for (; p < pe; p++) {
-        bool rest = false;
         switch (*p) {
         case '*':
             for (const WCHAR *at = n; at <= ne; at++)
                 if (matches(p + 1, pe, at, ne, fold))
                     return true;
             return false;
-        case '<':
-            for (const WCHAR *at = n; at <= ne; at++) {
-                rest = false;
-                for (const WCHAR *d = at; d < ne; d++)
-                    rest = rest || *d == '.';
-                if ((at == ne || *at == '.' || rest || at == n) && matches(p + 1, pe, at, ne, fold))
+        case '<': /* anything, but not past the last dot of the name */
+            for (const WCHAR *at = n;; at++) {
+                if (matches(p + 1, pe, at, ne, fold))
                     return true;
+                if (at == ne || (*at == '.' && !has_dot(at + 1, ne)))
+                    return false;
             }
-            return false;
         case '>':
             if (n < ne && *n != '.')
                 n++;
