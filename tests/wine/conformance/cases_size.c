@@ -144,14 +144,6 @@ static void cutting_a_file_that_others_write_does_not_fail(struct t *t)
     EQUAL(t, 5, host_stat(t, "f").st_size);
 }
 
-static void a_size_too_large_for_the_host_is_refused(struct t *t)
-{
-    handle h = MAKE(t, "f");
-
-    CHECK(t, nt_set_size(t, h, INT64_MAX - 4096) != STATUS_SUCCESS);
-    EQUAL(t, 0, nt_standard(t, h).size);
-}
-
 static const struct test_case cases[] = {
     CASE(the_size_of_a_file_is_the_hosts),
     CASE(a_file_is_cut),
@@ -168,6 +160,5 @@ static const struct test_case cases[] = {
     CASE(an_allocation_below_the_size_cuts_the_file),
     CASE(allocated_room_is_given_back_at_the_close),
     CASE(cutting_a_file_that_others_write_does_not_fail),
-    CASE(a_size_too_large_for_the_host_is_refused),
 };
 GROUP(size, cases);
