@@ -57,6 +57,17 @@ static struct cli_attr with_btime(const struct cli_node *n, const struct cli_att
     return merged;
 }
 
+/* For fold.c: since when a directory is as it is, and what time it is on the host at least. */
+static void note_times(struct cli *c, struct cli_node *n, const struct cli_attr *a)
+{
+    int64_t now = atomic_load(&c->host_now);
+
+    while (a->ctime.sec > now && !atomic_compare_exchange_weak(&c->host_now, &now, a->ctime.sec))
+        ;
+    if (!n->has_attr || !same_time(n->attr.mtime, a->mtime) || !same_time(n->attr.ctime, a->ctime))
+        n->times_ms = cli_clock_ms();
+}
+
 /* What an answer says. @own: it answers a change, which makes every other answer on its way old. */
 static int store(struct cli *c, struct cli_node *n, const struct cli_attr *a, uint64_t valid_ms,
                  uint64_t stamp, bool own)
@@ -68,6 +79,7 @@ static int store(struct cli *c, struct cli_node *n, const struct cli_attr *a, ui
     cli_mutex_lock(&n->lock);
     if (stamp >= n->attr_changed) {
         changed = changed_by_others(n, a);
+        note_times(c, n, a);
         n->attr = with_btime(n, a);
         n->has_attr = true;
         n->attr_until = valid_ms ? cli_clock_ms() + valid_ms : 0;

@@ -135,7 +135,9 @@ struct cli_node {
     uint64_t attr_changed; /* stamp: answers to older questions are not cached */
     uint64_t size_set;     /* stamp of our last SETATTR of the size */
     bool own_change;       /* of a directory: the next new mtime is our doing */
-    bool btime_asked;      /* the host was asked for a birth time once (STATX) */
+    uint64_t
+        times_ms; /* of a directory: cli_clock_ms() when attr's mtime and ctime were first seen */
+    bool btime_asked; /* the host was asked for a birth time once (STATX) */
     struct cli_fold *fold;
     struct cli_node_io *io; /* file.c's: open handles; NULL whenever no file is open */
 };
@@ -187,7 +189,8 @@ struct cli {
     _Atomic bool extension;     /* session.extension */
     _Atomic bool killpriv;      /* FUSE_HANDLE_KILLPRIV_V2 was agreed */
 
-    _Atomic uint64_t clock; /* see "Stamps" */
+    _Atomic uint64_t clock;   /* see "Stamps" */
+    _Atomic int64_t host_now; /* latest ctime seen: the host's clock is past it, seconds */
     _Atomic uint64_t unique;
     uint64_t seed; /* of hashes */
 
@@ -221,9 +224,10 @@ struct cli {
     } gate;
 
     struct {
-        bool probing;           /* gate.lock: the probe below is out */
-        bool stalled;           /* gate.lock: silent for too long, until something is answered */
-        bool told;              /* gate.lock: said so in the log */
+        bool probing; /* gate.lock: the probe below is out */
+        bool stalled; /* gate.lock: silent for too long, until something is answered */
+        bool told;    /* gate.lock: said so in the log */
+        bool suspect; /* gate.lock: something failed as if another daemon had taken over */
         struct cli_async probe; /* whoever set probing */
         struct fuse_attr_out probe_reply;
     } health;

@@ -10,12 +10,16 @@
  *   their folded hash, which stays with the directory's node.
  *
  *   The index holds while the directory's mtime and ctime are what they were when the reading began: before
- *   an answer that depends on it, attributes that are still valid are compared, or one GETATTR is sent. Our
- *   own changes are put into it at once; the next new times are then taken for their consequence. The host's
- *   side may have changed the directory in the same moment, so an index that has been trusted in that way is
- *   read again after a few seconds. Two changes in one tick of the host's clock (some milliseconds), one
- *   before and one after the reading, cannot be told apart; an exact name is found all the same, because it
- *   is asked for.
+ *   an answer that depends on it, one GETATTR compares them, and for as long as the attributes that it
+ *   brings are valid nothing more is asked. Our own changes are put into the index at once, and do not end
+ *   that time; the next new times are then taken for their consequence. The host's side may have
+ *   changed the directory in the same moment, so an index that has been trusted in that way is read again
+ *   after a few seconds.
+ *
+ *   A file system's clock ticks (milliseconds; two seconds on FAT). A change after the reading and in the same
+ *   tick as one before it leaves no trace in the times. So an index of a directory that may just have been
+ *   changed is read again as soon as that tick is surely over; unless it is known to be over already, because
+ *   the directory's times are old news, or because something on the host has been changed much later.
  *
  *   While it is read, an index takes our own changes already, and they weigh more than what is read. Others
  *   that search meanwhile read for themselves. All indexes together have a bound; past it directories are
@@ -30,6 +34,7 @@
 
 enum {
     TRUST_MS = 5000,         /* after times were taken for our doing */
+    TICK_MS = 2500,          /* longer than a tick of any file system's clock */
     MOST_MEMORY = 64 << 20,  /* of all indexes */
     PAGE_MAX = 256 << 10,    /* bytes of one READDIR */
     MOST_ENTRIES = 16 << 20, /* in one directory, before the host counts as a liar */
@@ -66,12 +71,15 @@ static void put_locked(struct cli *c, struct cli_node *dir, struct cli_name name
         drop_locked(c, dir);
 }
 
+static bool is_distrusted(const struct cli_fold *f)
+{
+    return f->distrust_ms && cli_clock_ms() >= f->distrust_ms;
+}
+
 /* Does the index hold, these being the directory's attributes now? */
 static bool holds_locked(struct cli_fold *f, const struct cli_attr *now)
 {
-    uint64_t clock = cli_clock_ms();
-
-    if (f->distrust_ms && clock >= f->distrust_ms)
+    if (is_distrusted(f))
         return false;
     if (same_time(f->mtime, now->mtime) && same_time(f->ctime, now->ctime))
         return true;
@@ -81,13 +89,19 @@ static bool holds_locked(struct cli_fold *f, const struct cli_attr *now)
     f->mtime = now->mtime;
     f->ctime = now->ctime;
     if (!f->distrust_ms)
-        f->distrust_ms = clock + TRUST_MS;
+        f->distrust_ms = cli_clock_ms() + TRUST_MS;
     return true;
 }
 
 static bool is_there(struct cli_node *dir)
 {
     return dir->fold && !dir->fold->building;
+}
+
+/* Does it hold without a look at the directory? */
+static bool is_fresh(struct cli_node *dir)
+{
+    return is_there(dir) && cli_clock_ms() < dir->fold->valid_ms && !is_distrusted(dir->fold);
 }
 
 /* ---- changes of ours ------------------------------------------------------------------------------------ */
@@ -243,6 +257,15 @@ static int read_directory(struct pass *p)
     return e;
 }
 
+/* Is the tick over in which the directory was changed last? node->lock held. */
+static bool is_settled(struct cli *c, const struct cli_node *dir, const struct cli_attr *now)
+{
+    if (atomic_load(&c->host_now) - now->ctime.sec > TICK_MS / 1000 + 1)
+        return true;
+    return same_time(dir->attr.mtime, now->mtime) && same_time(dir->attr.ctime, now->ctime) &&
+           cli_clock_ms() - dir->times_ms > TICK_MS;
+}
+
 /* Begin an index, unless another thread is at it. */
 static void begin_index(struct pass *p, const struct cli_attr *now)
 {
@@ -256,6 +279,8 @@ static void begin_index(struct pass *p, const struct cli_attr *now)
     f->serial = atomic_fetch_add(&p->c->clock, 1) + 1;
     cli_mutex_lock(&p->dir->lock);
     if (!p->dir->fold) {
+        f->valid_ms = p->dir->attr_until;
+        f->distrust_ms = is_settled(p->c, p->dir, now) ? 0 : cli_clock_ms() + TICK_MS;
         p->dir->fold = f;
         p->serial = f->serial;
         atomic_fetch_add(&p->c->fold_bytes, cli_fold_size(f));
@@ -297,18 +322,22 @@ static int find_in_index(struct cli *c, struct cli_node *dir, struct cli_name na
     int r = -LE_EAGAIN;
 
     cli_mutex_lock(&dir->lock);
-    bool there = is_there(dir);
+    bool there = is_there(dir), fresh = is_fresh(dir);
+    if (fresh)
+        r = cli_fold_get(dir->fold, name, actual);
     cli_mutex_unlock(&dir->lock);
-    if (!there)
+    if (fresh || !there)
         return r;
     int e = cli_getattr(c, dir, false, &now);
     if (e < 0)
         return e == -LE_EAGAIN ? -LE_EIO : e;
     cli_mutex_lock(&dir->lock);
-    if (is_there(dir) && holds_locked(dir->fold, &now))
+    if (is_there(dir) && holds_locked(dir->fold, &now)) {
+        dir->fold->valid_ms = dir->attr_until;
         r = cli_fold_get(dir->fold, name, actual);
-    else if (is_there(dir))
+    } else if (is_there(dir)) {
         drop_locked(c, dir);
+    }
     cli_mutex_unlock(&dir->lock);
     return r;
 }

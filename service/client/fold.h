@@ -22,9 +22,11 @@ struct cli_fold {
     struct cli_time mtime, ctime; /* of the directory when the reading began */
     bool ours;                    /* we changed it since: the next new times are our doing */
     uint64_t distrust_ms;         /* cli_clock_ms() from which it is read again, 0 never */
-    uint32_t live, dead;          /* names, and names that are missing */
-    uint32_t slots;               /* a power of two */
-    uint32_t *slot;               /* offset into bytes, plus 1; 0: empty */
+    uint64_t
+        valid_ms; /* until then nobody needs to look at the directory's times: the host said so */
+    uint32_t live, dead; /* names, and names that are missing */
+    uint32_t slots;      /* a power of two */
+    uint32_t *slot;      /* offset into bytes, plus 1; 0: empty */
     uint8_t *bytes;
     uint32_t used, cap; /* of bytes */
 };

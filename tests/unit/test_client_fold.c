@@ -225,6 +225,41 @@ static void test_a_change_by_the_host_after_one_of_ours_is_seen(void **state)
     assert_int_equal(rig_try(g, g->root, "theirs"), 0);
 }
 
+static void test_a_change_in_the_tick_of_the_one_before_is_seen_a_little_later(void **state)
+{
+    struct rig *g = *state;
+
+    fake_add(&g->f, 0, "first", FILE_MODE);
+    up(state);
+    assert_int_equal(rig_try(g, g->root, "SECOND"), -LE_ENOENT);
+    int64_t tick = g->f.node[0].mtime;
+    fake_add(&g->f, 0, "second", FILE_MODE);
+    g->f.node[0].mtime = g->f.node[0].ctime = tick;
+    usleep(2600000);
+    assert_int_equal(rig_try(g, g->root, "SECOND"), 0);
+    assert_int_equal(g->f.count[FUSE_OPENDIR], 2);
+    assert_int_equal(rig_try(g, g->root, "THIRD"), -LE_ENOENT);
+    usleep(2600000);
+    assert_int_equal(rig_try(g, g->root, "THIRD"), -LE_ENOENT);
+    assert_int_equal(g->f.count[FUSE_OPENDIR], 2); /* now it is settled */
+}
+
+static void test_a_directory_that_is_older_than_something_else_is_read_once(void **state)
+{
+    struct rig *g = *state;
+    uint32_t old = fake_add(&g->f, 0, "old", DIR_MODE);
+
+    g->f.clock += 100;
+    fake_add(&g->f, 0, "young", FILE_MODE);
+    up(state);
+    assert_int_equal(g->f.node[old].ctime + 100 < g->f.clock, 1);
+    struct cli_node *n = rig_lookup(g, g->root, "old");
+    assert_int_equal(rig_try(g, g->root, "young"), 0);
+    assert_int_equal(rig_try(g, n, "no"), -LE_ENOENT);
+    assert_int_equal(n->fold->distrust_ms, 0);
+    cli_node_put(g->c, n);
+}
+
 static void test_an_exact_name_that_the_host_made_later_is_found(void **state)
 {
     struct rig *g = *state;
@@ -255,6 +290,22 @@ static void test_a_twin_is_not_made(void **state)
     assert_int_equal(cli_create(g->c, g->root, N("FOO"), 0644, CLI_WRITE, &n, NULL), -LE_EEXIST);
     assert_int_equal(cli_mkdir(g->c, g->root, N("fOO"), 0755, &n), -LE_EEXIST);
     assert_int_equal(cli_symlink(g->c, g->root, N("foo"), "x", &n), -LE_EEXIST);
+}
+
+static void test_making_many_files_costs_one_trip_each(void **state)
+{
+    struct rig *g = up(state);
+    struct cli_node *n;
+    char name[16];
+
+    assert_int_equal(rig_try(g, g->root, "x"), -LE_ENOENT);
+    rig_trips(g);
+    for (int i = 0; i < 20; i++) {
+        snprintf(name, sizeof(name), "Dir%d", i);
+        assert_int_equal(cli_mkdir(g->c, g->root, N(name), 0755, &n), 0);
+        cli_node_put(g->c, n);
+    }
+    assert_int_equal(rig_trips(g), 20);
 }
 
 static void test_a_file_is_renamed_to_another_case_of_its_name(void **state)
@@ -364,8 +415,11 @@ int main(void)
         RIG_TEST(test_a_change_by_the_host_is_seen_by_the_next_miss),
         RIG_TEST(test_our_own_changes_do_not_cost_another_listing),
         RIG_TEST(test_a_change_by_the_host_after_one_of_ours_is_seen),
+        RIG_TEST(test_a_change_in_the_tick_of_the_one_before_is_seen_a_little_later),
+        RIG_TEST(test_a_directory_that_is_older_than_something_else_is_read_once),
         RIG_TEST(test_an_exact_name_that_the_host_made_later_is_found),
         RIG_TEST(test_a_twin_is_not_made),
+        RIG_TEST(test_making_many_files_costs_one_trip_each),
         RIG_TEST(test_a_file_is_renamed_to_another_case_of_its_name),
         RIG_TEST(test_a_rename_respects_and_replaces_names_of_another_case),
         RIG_TEST(test_a_file_is_removed_by_a_name_of_another_case),
