@@ -71,6 +71,8 @@ int32_t cli_gate_leave(struct cli *c, int32_t result, bool sent)
     if (sent && !ended && result != -LE_ETIMEDOUT) {
         c->gate.last_done_ms = cli_clock_ms();
         c->health.stalled = false;
+        if (result == -LE_EIO || result == -LE_EBADF)
+            c->health.suspect = true;
     }
     if (--c->gate.in_flight == 0)
         cli_cond_wake_all(&c->gate.drained);

@@ -11,6 +11,10 @@
  *   up, the host does not respond until something is answered. Meanwhile whoever asks gets -LE_ETIMEDOUT at
  *   once instead of another thread that waits, and each tick sends a probe if none is out.
  *
+ *   A daemon that was replaced behind an unchanged device knows nothing of our session, and fails whatever it
+ *   is asked (viofs and others with EIO or EBADF). After such a failure the same probe tells: a host that does
+ *   not know its own root any more has lost the session.
+ *
  *   A share that nobody uses is not asked and counts as responding.
  *
  * Locks: gate.lock.
@@ -45,14 +49,27 @@ static void probe_over(struct cli *c)
     cli_mutex_unlock(&c->gate.lock);
 }
 
+/* Errors of the probe that say nothing of the session. */
+static bool is_harmless(int32_t result)
+{
+    return result >= 0 || result == -LE_ETIMEDOUT || result == -LE_ENOTCONN ||
+           result == -LE_EINTR || result == -LE_ENOMEM;
+}
+
 static void probe_done(struct cli_async *a)
 {
-    if (a->msg.result == -LE_ETIMEDOUT) {
-        cli_mutex_lock(&a->c->gate.lock);
-        a->c->health.stalled = true;
-        cli_mutex_unlock(&a->c->gate.lock);
+    struct cli *c = a->c;
+
+    cli_mutex_lock(&c->gate.lock);
+    if (a->msg.result == -LE_ETIMEDOUT)
+        c->health.stalled = true;
+    c->health.suspect = false;
+    cli_mutex_unlock(&c->gate.lock);
+    if (!is_harmless(a->msg.result)) {
+        cli_log(c, 1, "the host does not know its root any more (error %d)", -a->msg.result);
+        cli_gate_end(c);
     }
-    probe_over(a->c);
+    probe_over(c);
 }
 
 static void send_probe(struct cli *c)
@@ -83,7 +100,7 @@ void cli_health_tick(struct cli *c)
         c->health.stalled = true;
     bool stalled = c->health.stalled, told = c->health.told;
     bool probe = !c->health.probing && c->gate.state == CLI_LIVE &&
-                 (stalled || silence(c, now) >= c->opt.stall_ms / 3);
+                 (stalled || c->health.suspect || silence(c, now) >= c->opt.stall_ms / 3);
     if (probe)
         c->health.probing = true;
     c->health.told = stalled;

@@ -170,6 +170,7 @@ int cli_session_begin(struct cli *c)
     c->gate.state = CLI_LIVE;
     c->gate.last_done_ms = cli_clock_ms();
     c->health.stalled = false;
+    c->health.suspect = false;
     cli_mutex_unlock(&c->gate.lock);
     cli_log(c, 2, "FUSE 7.%u, flags %#llx, %u bytes a read, %u a write%s", s.minor,
             (unsigned long long)s.flags, s.max_read, s.max_write,

@@ -497,8 +497,6 @@ int32_t fake_serve(struct fake *f, struct fake_call *c)
         f->destroyed = true;
         return 0;
     }
-    if (!f->initialized)
-        f->wrong++;
     if (c->in.opcode < 64 && (f->enosys >> c->in.opcode & 1))
         return -LE_ENOSYS;
     if (c->in.opcode == VIOFS_PROBE)

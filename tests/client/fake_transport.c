@@ -51,6 +51,9 @@ static int32_t serve(struct fake *f, struct cli_msg *m)
         f->wrong++;
     call.arg = (const uint8_t *)m->req + sizeof(call.in);
     call.arg_len = m->req_len - (uint32_t)sizeof(call.in);
+    if (!f->initialized &&
+        call.in.opcode != FUSE_INIT) /* as the driver does, and as the daemon does */
+        return f->swapped ? -LE_EIO : -LE_ENOTCONN;
     f->requests++;
     f->last_in = call.in;
     note(f, &call.in);
@@ -140,7 +143,7 @@ static int fake_post(struct cli_transport *t, const void *req, uint32_t len)
         f->wrong++;
     note(f, &in);
     f->forgets++;
-    if (f->dead)
+    if (f->dead || !f->initialized)
         r = -LE_ENOTCONN;
     else
         fake_serve_forget(f, &in, (const uint8_t *)req + sizeof(in), len - (uint32_t)sizeof(in));
@@ -200,16 +203,30 @@ void fake_die(struct fake *f)
     pthread_mutex_unlock(&f->lock);
 }
 
-void fake_revive(struct fake *f)
+/* f->lock held */
+static void other_daemon(struct fake *f)
 {
-    pthread_mutex_lock(&f->lock);
-    f->dead = false;
-    f->epoch++;
     f->salt += 10000;
     f->open_handles = 0;
     f->initialized = false;
     for (unsigned i = 0; i < FAKE_NODES; i++)
         f->node[i].lookups = 0;
+}
+
+void fake_revive(struct fake *f)
+{
+    pthread_mutex_lock(&f->lock);
+    f->dead = false;
+    f->epoch++;
+    other_daemon(f);
+    pthread_mutex_unlock(&f->lock);
+}
+
+void fake_swap(struct fake *f)
+{
+    pthread_mutex_lock(&f->lock);
+    f->swapped = true;
+    other_daemon(f);
     pthread_mutex_unlock(&f->lock);
 }
 

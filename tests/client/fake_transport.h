@@ -77,8 +77,9 @@ struct fake {
 
     /* the session */
     uint64_t epoch, salt;
-    bool dead;   /* everything is -LE_ENOTCONN, until fake_revive() */
-    bool silent; /* nothing is answered, until fake_speak() */
+    bool swapped; /* fake_swap(): this daemon has seen no INIT, and the device does not know */
+    bool dead;    /* everything is -LE_ENOTCONN, until fake_revive() */
+    bool silent;  /* nothing is answered, until fake_speak() */
     bool initialized, destroyed;
     uint64_t next_fh;
     uint32_t open_handles;
@@ -109,6 +110,8 @@ uint64_t fake_lookups(struct fake *f);
 /** fake_die(), fake_revive() - the daemon goes; another one comes: new ids, new handles, no lookups */
 void fake_die(struct fake *f);
 void fake_revive(struct fake *f);
+/** fake_swap() - another daemon takes over and nobody is told: everything but INIT is -LE_EIO */
+void fake_swap(struct fake *f);
 /** fake_hush(), fake_speak() - requests are not answered meanwhile */
 void fake_hush(struct fake *f);
 void fake_speak(struct fake *f);

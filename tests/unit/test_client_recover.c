@@ -288,6 +288,44 @@ static void test_the_new_daemon_may_lack_the_extension(void **state)
     cli_node_put(g->c, n);
 }
 
+static void test_a_daemon_that_was_swapped_behind_our_back_is_noticed(void **state)
+{
+    struct rig *g = *state;
+    struct cli_attr a;
+
+    fake_add(&g->f, 0, "a", FILE_MODE);
+    rig_up(state);
+    struct cli_node *n = rig_lookup(g, g->root, "a");
+    fake_swap(&g->f);
+    assert_int_equal(cli_getattr(g->c, n, true, &a), -LE_EIO);
+    cli_tick(g->c);
+    assert_int_equal(cli_getattr(g->c, n, true, &a), -LE_ENOTCONN);
+    assert_int_equal(cli_recover(g->c), 0);
+    assert_int_equal(cli_getattr(g->c, n, true, &a), 0);
+    cli_node_put(g->c, n);
+}
+
+static int32_t bad_disk(struct fake *f, struct fake_call *call)
+{
+    (void)f;
+    return call->in.opcode == VIOFS_LOOKUP ? -LE_EIO : FAKE_PASS;
+}
+
+static void test_a_bad_disk_does_not_end_the_session(void **state)
+{
+    struct rig *g = rig_up(state);
+
+    g->f.hook = bad_disk;
+    assert_int_equal(rig_try(g, g->root, "a"), -LE_EIO);
+    cli_tick(g->c);
+    assert_int_equal(rig_try(g, g->root, "a"), -LE_EIO);
+    assert_int_not_equal(cli_session_no(g->c), 0);
+    rig_trips(g);
+    cli_tick(g->c);
+    cli_tick(g->c);
+    assert_int_equal(rig_trips(g), 1); /* one doubt, one probe */
+}
+
 /* ---- silence ---------------------------------------------------------------------------------------------- */
 
 static void *ask_something(void *arg)
@@ -357,6 +395,8 @@ int main(void)
         RIG_TEST(test_an_answer_of_the_old_session_makes_no_node_in_the_new_one),
         RIG_TEST(test_what_a_new_daemon_does_not_know_is_asked_again),
         RIG_TEST(test_the_new_daemon_may_lack_the_extension),
+        RIG_TEST(test_a_daemon_that_was_swapped_behind_our_back_is_noticed),
+        RIG_TEST(test_a_bad_disk_does_not_end_the_session),
         RIG_TEST(test_a_silent_host_is_noticed_and_so_is_its_voice),
         RIG_TEST(test_an_idle_share_is_not_probed),
     };
