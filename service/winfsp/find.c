@@ -241,3 +241,11 @@ NTSTATUS svc_find_status(struct svc_volume *v, int result, const struct svc_foun
         return STATUS_REPARSE;
     return svc_fail(v, result, on_the_way ? SVC_ABOUT_PATH : SVC_ABOUT_NAME);
 }
+
+/** svc_find_failure() - the same where WinFsp takes no STATUS_REPARSE: a link on the way is no directory */
+NTSTATUS svc_find_failure(struct svc_volume *v, int result, const struct svc_found *f)
+{
+    NTSTATUS status = svc_find_status(v, result, f);
+
+    return status == STATUS_REPARSE ? STATUS_OBJECT_PATH_NOT_FOUND : status;
+}

@@ -285,8 +285,7 @@ NTSTATUS WINAPI svc_cb_open(struct winfsp_file_system *fs, WCHAR *path, UINT32 o
     if (r == 0)
         status = open_found(v, &f, path, options, access, ctx, info);
     else
-        status = svc_find_status(v, r, &f);
+        status = svc_find_failure(v, r, &f); /* kernel openers are not asked about links first */
     svc_found_end(v, &f);
-    /* a link on the way, and nobody asked for its security first: an opener without rights to check */
-    return status == STATUS_REPARSE ? STATUS_OBJECT_PATH_NOT_FOUND : status;
+    return status;
 }

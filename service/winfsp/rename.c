@@ -98,11 +98,11 @@ static NTSTATUS rename_found(struct renaming *r, const WCHAR *new_path)
 
     if (len < 0)
         return svc_fail(r->o->v, len, SVC_ABOUT_NAME);
-    if (r->to.node && !same_name(r))
-        return replace_target(r, asked);
-    if (r->to.node && asked.len == r->from.name_len &&
+    if (r->from.parent == r->to.parent && asked.len == r->from.name_len &&
         memcmp(asked.bytes, r->from.name, asked.len) == 0)
         return STATUS_SUCCESS; /* its own name */
+    if (r->to.node && !same_name(r))
+        return replace_target(r, asked);
     return svc_fail(r->o->v, move(r, asked, CLI_RENAME_NOREPLACE), SVC_ABOUT_NAME);
 }
 
@@ -124,22 +124,39 @@ static void follow(struct svc_open *o, const struct renaming *r, const WCHAR *ne
     svc_twin_renamed(o, r->to.parent, name);
 }
 
+/*
+ * The new name. When nothing may be replaced the host itself sees whether it is there, and only its directory
+ * is looked for; but with case-insensitive names it may be there in another spelling.
+ */
+static NTSTATUS find_target(struct renaming *r, const WCHAR *new_path)
+{
+    struct svc_volume *v = r->o->v;
+    int e;
+
+    if (r->replace || v->options.case_insensitive)
+        e = svc_find(v, new_path, &r->to);
+    else
+        e = svc_find_directory(v, new_path, &r->to);
+    if (e == 0 || (e == -LE_ENOENT && r->to.parent && r->to.depth + 1 == r->to.count))
+        return r->to.parent ? STATUS_SUCCESS : STATUS_ACCESS_DENIED; /* the root */
+    return svc_find_failure(v, e, &r->to);
+}
+
+/* The new name first: WinFsp may just have asked for it in this operation. */
 static NTSTATUS find_both(struct renaming *r, const WCHAR *path, const WCHAR *new_path)
 {
     struct svc_volume *v = r->o->v;
-    int e = svc_find(v, path, &r->from);
+    NTSTATUS status = find_target(r, new_path);
+    int e;
 
+    if (!NT_SUCCESS(status))
+        return status;
+    e = svc_find(v, path, &r->from);
     if (e)
-        return svc_find_status(v, e, &r->from);
+        return svc_find_failure(v, e, &r->from);
     if (r->from.node != r->o->node)
         return STATUS_OBJECT_NAME_NOT_FOUND; /* the host gave its name to another file */
-    e = svc_find(v, new_path, &r->to);
-    if (e && !(e == -LE_ENOENT && r->to.parent && r->to.depth + 1 == r->to.count)) {
-        NTSTATUS status = svc_find_status(v, e, &r->to);
-
-        return status == STATUS_REPARSE ? STATUS_OBJECT_PATH_NOT_FOUND : status;
-    }
-    return r->from.parent && r->to.parent ? STATUS_SUCCESS : STATUS_ACCESS_DENIED; /* the root */
+    return r->from.parent ? STATUS_SUCCESS : STATUS_ACCESS_DENIED;
 }
 
 /**

@@ -90,11 +90,11 @@ static NTSTATUS WINAPI by_name(struct winfsp_file_system *fs, void *user, WCHAR 
     struct svc_volume *v = user;
     struct svc_found f;
     int r = svc_find(v, path, &f);
-    NTSTATUS status = r ? svc_find_status(v, r, &f) : put_reparse_data(v, f.node, buf, size);
+    NTSTATUS status = r ? svc_find_failure(v, r, &f) : put_reparse_data(v, f.node, buf, size);
 
     (void)fs, (void)is_directory;
     svc_found_end(v, &f);
-    return status == STATUS_REPARSE ? STATUS_OBJECT_PATH_NOT_FOUND : status;
+    return status;
 }
 
 /** svc_cb_resolve_reparse_points() - follow the links of a path from units @index on */
@@ -379,13 +379,13 @@ static NTSTATUS replace_by(struct svc_open *o, const WCHAR *path, const struct w
                       t); /* a create that makes a link at once looked before the file was there */
     r = svc_find(v, path, &f);
     if (r)
-        status = svc_find_status(v, r, &f);
+        status = svc_find_failure(v, r, &f);
     else if (f.node != o->node || !f.parent)
         status = STATUS_OBJECT_NAME_NOT_FOUND;
     else
         status = put_in_place(o, &f, w);
     svc_found_end(v, &f);
-    return status == STATUS_REPARSE ? STATUS_OBJECT_PATH_NOT_FOUND : status;
+    return status;
 }
 
 /* ---- Set and Delete --------------------------------------------------------------------------------- */

@@ -168,6 +168,7 @@ int svc_find(struct svc_volume *v, const WCHAR *path, struct svc_found *f);
 int svc_find_directory(struct svc_volume *v, const WCHAR *path, struct svc_found *f);
 void svc_found_end(struct svc_volume *v, struct svc_found *f);
 NTSTATUS svc_find_status(struct svc_volume *v, int result, const struct svc_found *f);
+NTSTATUS svc_find_failure(struct svc_volume *v, int result, const struct svc_found *f);
 struct cli_name svc_found_name(const struct svc_found *f);
 
 /* ---- attr.c ----------------------------------------------------------------------------------------- */
