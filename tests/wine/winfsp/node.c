@@ -55,6 +55,15 @@ static void list(struct node *n)
     n->refs++;
 }
 
+struct name node_path(struct node *n, WCHAR *buf)
+{
+    pthread_mutex_lock(&n->vol->table);
+    unsigned len = n->path_len < PATH_MOST ? n->path_len : (unsigned)PATH_MOST;
+    memcpy(buf, n->path, len * sizeof(WCHAR));
+    pthread_mutex_unlock(&n->vol->table);
+    return (struct name){buf, len};
+}
+
 static void put_locked(struct node *n)
 {
     if (--n->refs)
@@ -348,10 +357,11 @@ void node_drop_info(struct node *n)
 
 void node_drop_parent_dir(struct node *n)
 {
+    WCHAR buf[PATH_MOST];
     struct name parent, last;
     if (n->is_root)
         return;
-    name_split(node_name(n), &parent, &last);
+    name_split(node_path(n, buf), &parent, &last);
     struct node *p = node_find(n->vol, parent);
     if (!p)
         return;

@@ -77,19 +77,19 @@ void watch_report(struct volume *v, struct name path, uint32_t filter, uint32_t 
 void fsd_changed(struct node *n, uint32_t filter, uint32_t action, bool caches)
 {
     struct volume *v = n->vol;
+    WCHAR buf[PATH_MOST];
     if (caches) {
         pthread_mutex_lock(&v->volume_info_lock);
         cache_drop(&v->volume_info_life);
         pthread_mutex_unlock(&v->volume_info_lock);
         node_drop_parent_dir(n);
     }
-    watch_report(v, node_name(n), filter, action);
+    watch_report(v, node_path(n, buf), filter, action);
 }
 
-static struct watch *start_watch(struct file *f, uint32_t filter, bool tree)
+static struct watch *start_watch(struct file *f, struct name path, uint32_t filter, bool tree)
 {
     struct watch *w = calloc(1, sizeof *w);
-    struct name path = node_name(f->node);
     w->file = f;
     w->filter = filter;
     w->tree = tree;
@@ -135,10 +135,12 @@ NTSTATUS fsd_notify(struct file *f, uint32_t filter, bool tree, uint32_t wait_ms
         until.tv_sec++;
         until.tv_nsec -= 1000000000;
     }
+    WCHAR path_buf[PATH_MOST];
+    struct name path = node_path(f->node, path_buf); /* before watch_lock, which comes last */
     pthread_mutex_lock(&v->watch_lock);
     struct watch *w = find_watch(f);
     if (!w)
-        w = start_watch(f, filter, tree);
+        w = start_watch(f, path, filter, tree);
     int timed_out = 0;
     while (!w->len && !w->overflow && !w->gone && !timed_out)
         timed_out = pthread_cond_timedwait(&v->watched, &v->watch_lock, &until) == ETIMEDOUT;

@@ -343,6 +343,10 @@ void node_rename(struct node *n, struct name to);
 /** node_open_below() - is a file open whose name is `path` or below it, other than `except`? */
 NTSTATUS node_rename_check(struct volume *v, struct node *n, struct name path, bool old_name,
                            bool posix);
+/** node_path() - a copy of its path, which a renamed directory above may change at any time; buf of PATH_MOST */
+#define PATH_MOST (REQUEST_MAX / sizeof(WCHAR))
+struct name node_path(struct node *n, WCHAR *buf);
+/** node_name() - the path itself: under volume.table, or with volume.rename held exclusively */
 static inline struct name node_name(const struct node *n)
 {
     return (struct name){n->path, n->path_len};

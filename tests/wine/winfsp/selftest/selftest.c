@@ -92,6 +92,7 @@ int main(int argc, char **argv)
     control_dir = argv[2];
     run(open_tests, open_test_count, kind, argv + 4);
     run(file_tests, file_test_count, kind, argv + 4);
+    run(crowd_tests, crowd_test_count, kind, argv + 4);
     run(contract_tests, contract_test_count, kind, argv + 4);
     printf("1..%u\n", number);
     return failures != 0;

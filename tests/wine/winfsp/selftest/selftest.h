@@ -48,8 +48,8 @@ struct selftest {
         when, #name, name                                                                          \
     }
 
-extern const struct selftest open_tests[], file_tests[], contract_tests[];
-extern const unsigned open_test_count, file_test_count, contract_test_count;
+extern const struct selftest open_tests[], file_tests[], crowd_tests[], contract_tests[];
+extern const unsigned open_test_count, file_test_count, crowd_test_count, contract_test_count;
 
 /** make_file() - a new file with these bytes, closed; ends the program when that fails */
 void make_file(const char *path, const char *text);
