@@ -149,7 +149,7 @@ static bool quiet(struct drv_device *dev)
 
     if (NT_SUCCESS(status))
         return true;
-    if (status == STATUS_DEVICE_NOT_CONNECTED) {
+    if (status == STATUS_DEVICE_NOT_CONNECTED && drv_pci_gone(dev)) {
         drv_log(dev, IO_ERR_NOT_READY, DRV_WHY_GONE, 0);
         return true;
     }

@@ -334,6 +334,7 @@ void drv_log(struct drv_device *dev, NTSTATUS code, enum drv_reason why, uint32_
 
 NTSTATUS drv_pci_map(struct drv_device *dev, CM_RESOURCE_LIST *raw, CM_RESOURCE_LIST *translated);
 void drv_pci_unmap(struct drv_device *dev);
+bool drv_pci_gone(struct drv_device *dev);
 bool drv_pci_bus_master(struct drv_device *dev, bool on);
 
 NTSTATUS drv_virtio_reset(struct drv_device *dev);

@@ -236,6 +236,18 @@ void drv_pci_unmap(struct drv_device *dev)
 }
 
 /**
+ * drv_pci_gone() - does configuration space say that there is no function any more?
+ *
+ * Registers that read as ones are no proof: the device answers for those itself. IRQL: PASSIVE_LEVEL.
+ */
+bool drv_pci_gone(struct drv_device *dev)
+{
+    uint32_t id = 0;
+
+    return !config_read(dev, 0, &id, sizeof(id)) || id == 0xFFFFFFFFu;
+}
+
+/**
  * drv_pci_bus_master() - let the device reach memory, or cut it off
  *
  * A function whose bus master bit is clear cannot read or write memory (PCI 3.0, 6.2.2): the last resort

@@ -55,7 +55,7 @@ void drv_virtio_add_status(struct drv_device *dev, uint8_t bits)
 /**
  * drv_virtio_reset() - reset the device and see that it happened (virtio 1.2, 4.1.4.3.1)
  *
- * Return: success; STATUS_DEVICE_NOT_CONNECTED when no device answers (it reaches no memory either);
+ * Return: success; STATUS_DEVICE_NOT_CONNECTED when no device answers (see drv_pci_gone());
  * STATUS_IO_TIMEOUT when it does not obey within DRV_RESET_MS. IRQL: PASSIVE_LEVEL.
  */
 NTSTATUS drv_virtio_reset(struct drv_device *dev)
