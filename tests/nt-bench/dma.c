@@ -39,8 +39,12 @@ struct dma {
     bool iommu;
     struct bus_page *page;
     uint32_t next; /* IOMMU: first bus page to try */
+    uint32_t live; /* pages with mappings */
     uint64_t pinned;
 };
+
+/* The table of a device that went and left it all clear, for the next one: it is large. */
+static struct bus_page *spare;
 
 struct dma *dma_new(bool iommu)
 {
@@ -50,6 +54,9 @@ struct dma *dma_new(bool iommu)
         ver_stop("bench", "out of memory");
     pthread_mutex_init(&d->lock, NULL);
     d->iommu = iommu;
+    d->page = __atomic_exchange_n(&spare, NULL, __ATOMIC_ACQ_REL);
+    if (d->page)
+        return d;
     d->page = mmap(NULL, BUS_PAGES * sizeof(*d->page), PROT_READ | PROT_WRITE,
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (d->page == MAP_FAILED)
@@ -59,7 +66,10 @@ struct dma *dma_new(bool iommu)
 
 void dma_free(struct dma *d)
 {
-    munmap(d->page, BUS_PAGES * sizeof(*d->page));
+    if (d->live == 0 && d->pinned == 0)
+        d->page = __atomic_exchange_n(&spare, d->page, __ATOMIC_ACQ_REL);
+    if (d->page)
+        munmap(d->page, BUS_PAGES * sizeof(*d->page));
     pthread_mutex_destroy(&d->lock);
     free(d);
 }
@@ -83,9 +93,11 @@ bool dma_iommu(const struct vdev *v)
 
 /* ---- mapping --------------------------------------------------------------------------------- */
 
-static void allow(struct bus_page *p, uint32_t phys, uint32_t from, uint32_t to, uint8_t dir)
+static void allow(struct dma *d, struct bus_page *p, uint32_t phys, uint32_t from, uint32_t to,
+                  uint8_t dir)
 {
     if (p->maps++ == 0) {
+        d->live++;
         p->from = (uint16_t)from;
         p->to = (uint16_t)to;
         p->dir = 0;
@@ -124,7 +136,7 @@ static void map_run(struct dma *d, uint32_t first, const uint64_t *numbers, uint
     for (uint32_t i = 0; size > 0; i++) {
         uint32_t n = size < BENCH_PAGE - offset ? (uint32_t)size : BENCH_PAGE - offset;
 
-        allow(&d->page[first + i], (uint32_t)(numbers[i] - MEM_PHYS_BASE / BENCH_PAGE), offset,
+        allow(d, &d->page[first + i], (uint32_t)(numbers[i] - MEM_PHYS_BASE / BENCH_PAGE), offset,
               offset + n, (uint8_t)dir);
         size -= n;
         offset = 0;
@@ -185,8 +197,10 @@ void dma_unmap(struct vdev *v, uint64_t bus, uint64_t size, const char *what)
         if (!p || p->maps == 0)
             ver_stop("bench", "unmapping bus address %#llx, which is not mapped",
                      (unsigned long long)bus);
-        if (--p->maps == 0 && p->pins)
-            pinned = true;
+        if (--p->maps > 0)
+            continue;
+        d->live--;
+        pinned |= p->pins > 0;
     }
     pthread_mutex_unlock(&d->lock);
     if (pinned)
