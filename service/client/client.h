@@ -107,7 +107,7 @@ void cli_tick(struct cli *c);
 /* ---- attributes ---------------------------------------------------------------------------- */
 
 struct cli_time {
-    int64_t sec; /* since 1970 */
+    int64_t sec; /* since 1970; from the host never beyond 2^40 either way */
     uint32_t nsec;
 };
 
@@ -132,6 +132,14 @@ enum cli_set {
 
 /** cli_getattr() - [1]; `fresh` asks the host even if the cached ones are still valid */
 int cli_getattr(struct cli *c, struct cli_node *n, bool fresh, struct cli_attr *out);
+
+/**
+ * cli_getmode() - cli_getattr() for who asks for type, mode, owner or DOS attributes only [1]
+ *
+ * Our own writing, and names that we make and remove in a directory, end the validity of times and sizes, but
+ * not of these: a create does not have to ask for its directory's permissions each time.
+ */
+int cli_getmode(struct cli *c, struct cli_node *n, struct cli_attr *out);
 
 /**
  * cli_attr_known() - what was last heard of a node, with our own writes since, however old [0]

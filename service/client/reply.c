@@ -46,9 +46,14 @@ static bool is_type(uint32_t type)
     }
 }
 
-static struct cli_time time_of(uint64_t sec, uint32_t nsec)
+/* Bounded to some 35,000 years around 1970, so that whoever calculates with times cannot overflow. */
+static struct cli_time time_of(uint64_t wire, uint32_t nsec)
 {
-    return (struct cli_time){.sec = (int64_t)sec, .nsec = nsec < 1000000000u ? nsec : 999999999u};
+    const int64_t most = (int64_t)1 << 40;
+    int64_t sec = (int64_t)wire;
+
+    sec = sec > most ? most : sec < -most ? -most : sec;
+    return (struct cli_time){.sec = sec, .nsec = nsec < 1000000000u ? nsec : 999999999u};
 }
 
 static bool is_before(struct cli_time a, struct cli_time b)
