@@ -250,16 +250,32 @@ static bool page_seek(struct cli_dir *d, uint64_t cookie)
 
 /* ---- handing out ----------------------------------------------------------------------------- */
 
-/* For a host that sends names only. Return: 0; -LE_ENOENT when it is gone meanwhile; -errno. */
+static bool is_known(struct cli *c, struct cli_node *dir, struct cli_name name)
+{
+    struct cli_dentry *d;
+    bool known;
+
+    cli_mutex_lock(&c->tree);
+    d = cli_name_find(c, dir, name);
+    known = d && d->node && cli_name_holds(d);
+    cli_mutex_unlock(&c->tree);
+    return known;
+}
+
+/*
+ * For a host that sends names only. What was asked for just now is not asked for again, even if nothing holds.
+ * Return: 0; -LE_ENOENT when it is gone meanwhile; -errno.
+ */
 static int look_up(struct cli *c, struct cli_dir *d, struct cli_dirent *e)
 {
     struct cli_name name = {e->name, e->name_len};
+    bool known = is_known(c, d->node, name);
     struct cli_node *n;
-    int err = cli_lookup(c, d->node, name, &n, NULL);
+    int err = known ? cli_lookup(c, d->node, name, &n, NULL) : cli_ask(c, d->node, name, NULL, &n);
 
     if (err)
         return err;
-    e->has_attr = cli_getattr(c, n, false, &e->attr) == 0;
+    e->has_attr = known ? cli_getattr(c, n, false, &e->attr) == 0 : cli_attr_known(c, n, &e->attr);
     e->type = n->type;
     cli_node_put(c, n);
     return 0;

@@ -14,8 +14,8 @@
 #define MAX_PATH  64u /* components */
 #define NO_DAEMON 77  /* meson: skipped */
 
-enum host_kind { AUTO, NEVER, PLAIN, PEER_PLUS, PEER_NAMES };
-static const char *const kinds[] = {"auto", "never", "plain", "peer", "peer-names"};
+enum host_kind { AUTO, NEVER, NEVER_PLAIN, PLAIN, PEER_PLUS, PEER_NAMES };
+static const char *const kinds[] = {"auto", "never", "never-plain", "plain", "peer", "peer-names"};
 static enum host_kind kind;
 
 struct live {
@@ -38,12 +38,12 @@ bool rig_has_extension(void)
 
 bool rig_caches(void)
 {
-    return kind != NEVER;
+    return kind != NEVER && kind != NEVER_PLAIN;
 }
 
 bool rig_lists_attributes(void)
 {
-    return kind != PEER_NAMES;
+    return kind != PEER_NAMES && kind != NEVER_PLAIN;
 }
 
 bool rig_soak(void)
@@ -89,9 +89,9 @@ static int start_ours(struct daemon *d, const struct live *l, const struct daemo
 
     add(&a, "--sandbox=none");
     add(&a, "--xattr");
-    if (kind == NEVER)
+    if (!rig_caches())
         add(&a, "--cache=never");
-    if (l->o.timeout && kind != NEVER) {
+    if (l->o.timeout && rig_caches()) {
         snprintf(a.timeout, sizeof(a.timeout), "--timeout=%u", l->o.timeout);
         add(&a, a.timeout);
     }
@@ -124,7 +124,7 @@ struct rig *rig_start(const struct rig_options *o)
 
     assert_non_null(l);
     l->o = *o;
-    l->o.cli.no_extension = l->o.cli.no_extension || kind == PLAIN;
+    l->o.cli.no_extension = l->o.cli.no_extension || kind == PLAIN || kind == NEVER_PLAIN;
     l->o.cli.log = print_log;
     assert_ok(daemon_start(&l->home, NULL, &(struct daemon_options){.share = o->share}));
     rig_start_daemon(r);

@@ -5,8 +5,8 @@
  * Theory of operation
  *
  *   Each program of this room takes --host=KIND and runs all its tests against that host: "auto" is our
- *   daemon as it comes, "never" our daemon with cache=never, "plain" our daemon to a client that does not look for
- *   the extension, "peer" Debian's C virtiofsd, "peer-names" the same without READDIRPLUS. Each test gets a fresh
+ *   daemon as it comes, "never" our daemon with cache=never, "plain" and "never-plain" the same to a client that
+ *   does not look for the extension, "peer" Debian's C virtiofsd, "peer-names" the same without READDIRPLUS. Each test gets a fresh
  *   share, daemon and session. Its teardown closes all of them, and demands that every node came back, that the
  *   daemon is alive, ended when told to, and reported nothing.
  *
