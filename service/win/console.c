@@ -70,7 +70,8 @@ DWORD svc_console_run(const struct svc_options *o)
     } else {
         error = serve(&p, o);
     }
-    svc_log_close(p.log);
+    if (!p.hangs)
+        svc_log_close(p.log);
     if (console.done)
         SetEvent(console.done);
     return error;

@@ -55,6 +55,7 @@ static DWORD run(int argc, const wchar_t *const *argv)
 int wmain(int argc, wchar_t **argv)
 {
     SetErrorMode(SEM_FAILCRITICALERRORS); /* no boxes that nobody can click */
+    SetDefaultDllDirectories(LOAD_LIBRARY_SEARCH_SYSTEM32);
     HeapSetInformation(NULL, HeapEnableTerminationOnCorruption, NULL, 0);
     return (int)run(argc, (const wchar_t *const *)argv);
 }

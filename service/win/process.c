@@ -14,8 +14,7 @@
 #include "service/win/registry.h"
 #include "service/win/text.h"
 
-#define SETTLE_MS 10000u
-#define STOP_MS   30000u
+#define STOP_MS 30000u
 
 static void on_refused(void *user, const wchar_t *text)
 {
@@ -80,7 +79,6 @@ DWORD svc_process_start(struct svc_process *p, const struct svc_options *o, bool
         svc_running_close(p->running);
         return ERROR_NOT_ENOUGH_MEMORY;
     }
-    svc_shares_settle(p->shares, SETTLE_MS);
     return ERROR_SUCCESS;
 }
 
@@ -88,7 +86,8 @@ DWORD svc_process_stop(struct svc_process *p, void (*waiting)(void *user), void 
 {
     DWORD error = svc_shares_error(p->shares);
 
-    svc_shares_stop(p->shares, STOP_MS, waiting, user);
-    svc_running_close(p->running);
+    p->hangs = !svc_shares_stop(p->shares, STOP_MS, waiting, user);
+    if (!p->hangs)
+        svc_running_close(p->running);
     return error;
 }

@@ -18,19 +18,24 @@ struct svc_process {
     struct svc_running *running;
     struct svc_shares *shares;
     HANDLE give_up; /* console mode: nothing more can be done; NULL in a service */
+    bool hangs;     /* a share did not end: its thread still uses the log and all else */
 };
 
 /**
- * svc_process_start() - read settings, open the debug log, load WinFsp, mount what is there
+ * svc_process_start() - read settings, open the debug log, load WinFsp, begin to mount what is there
  * @p:      zeroed, but for log and give_up
  * @o:      the command line
  *
- * Waits some seconds for shares that are there to be mounted. Return: ERROR_SUCCESS, though nothing may be
- *   mounted yet; else what to exit with, after it was logged.
+ * Return: ERROR_SUCCESS, though nothing may be mounted yet; else what to exit with, after it was logged.
  */
 DWORD svc_process_start(struct svc_process *p, const struct svc_options *o, bool service);
 
-/** svc_process_stop() - unmount; @waiting as in svc_shares_stop(). Return: the error that was last, if nothing was ever mounted */
+/**
+ * svc_process_stop() - unmount
+ * @waiting: as in svc_shares_stop()
+ *
+ * Return: why nothing was ever mounted; ERROR_SUCCESS if something was.
+ */
 DWORD svc_process_stop(struct svc_process *p, void (*waiting)(void *user), void *user);
 
 /* ---- ways to run ---- */

@@ -27,6 +27,7 @@
 
 #define SERVICE_NAME L"VirtioFsSvc"
 #define START_HINT   20000u
+#define SETTLE_MS    10000u
 #define STOP_HINT    5000u
 
 static struct {
@@ -155,6 +156,7 @@ static DWORD serve(DWORD argc, wchar_t **argv)
     error = svc_process_start(&service.process, &options, true);
     if (error)
         return error;
+    svc_shares_settle(service.process.shares, SETTLE_MS);
     report(SERVICE_RUNNING, 0);
     while (WaitForMultipleObjects(2, events, FALSE, INFINITE) == WAIT_OBJECT_0 + 1)
         svc_shares_resumed(service.process.shares);
@@ -174,7 +176,8 @@ static void WINAPI service_main(DWORD argc, wchar_t **argv)
     report(SERVICE_START_PENDING, START_HINT);
     service.process.log = svc_log_open(false, true);
     service.exit_code = serve(argc, argv);
-    svc_log_close(service.process.log);
+    if (!service.process.hangs)
+        svc_log_close(service.process.log);
     report(SERVICE_STOPPED, 0);
 }
 

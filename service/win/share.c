@@ -200,7 +200,10 @@ static NTSTATUS start_volume(struct share *s)
         .user = s,
     };
     struct svc_volume *v;
-    NTSTATUS status = svc_volume_start(&v, s->all->env.api, s->transport, &options);
+    NTSTATUS status;
+
+    InterlockedAnd(&s->asked, ~(SHARE_STOPPED | SHARE_STALLED | SHARE_ANSWERS | SHARE_LOST));
+    status = svc_volume_start(&v, s->all->env.api, s->transport, &options);
 
     if (status >= 0)
         set_volume(s, v);

@@ -134,10 +134,18 @@ static void scan(struct svc_shares *s, bool first)
 
 /* ---- the supervisor ------------------------------------------------------------------------- */
 
+static void ask_all(struct svc_shares *s, LONG what)
+{
+    for (unsigned i = 0; i < SVC_MAX_DEVICES; i++)
+        if (s->share[i])
+            share_ask(s->share[i], what);
+}
+
 /* Frees shares that have ended. Return: how many are left. */
 static unsigned reap(struct svc_shares *s)
 {
     unsigned left = 0;
+    bool ended = false;
 
     for (unsigned i = 0; i < SVC_MAX_DEVICES; i++) {
         struct share *share = s->share[i];
@@ -151,16 +159,13 @@ static unsigned reap(struct svc_shares *s)
         WaitForSingleObject(share->thread, INFINITE);
         s->share[i] = NULL;
         share_free(share);
-        InterlockedExchange(&s->rescan, 1); /* its device may have come back meanwhile */
+        ended = true;
+    }
+    if (ended) {
+        InterlockedExchange(&s->rescan, 1); /* the device may have come back meanwhile */
+        ask_all(s, SHARE_TRY);              /* what it had may be what another waits for */
     }
     return left;
-}
-
-static void ask_all(struct svc_shares *s, LONG what)
-{
-    for (unsigned i = 0; i < SVC_MAX_DEVICES; i++)
-        if (s->share[i])
-            share_ask(s->share[i], what);
 }
 
 static void first_scan(struct svc_shares *s)
