@@ -82,9 +82,9 @@ static int store(struct cli *c, struct cli_node *n, const struct cli_attr *a, ui
         note_times(c, n, a);
         n->attr = with_btime(n, a);
         n->has_attr = true;
-        n->attr_until = valid_ms ? cli_clock_ms() + valid_ms : 0;
+        n->attr_until = n->mode_until = valid_ms ? cli_clock_ms() + valid_ms : 0;
     } else if (own) {
-        n->attr_until = 0; /* two changes at once: nobody knows which came last */
+        n->attr_until = n->mode_until = 0; /* two changes at once: nobody knows which came last */
     }
     if (own)
         n->attr_changed = atomic_fetch_add(&c->clock, 1) + 1;
@@ -107,7 +107,7 @@ int cli_attr_store(struct cli *c, struct cli_node *n, const struct cli_attr *a, 
 void cli_attr_changed(struct cli *c, struct cli_node *n)
 {
     cli_mutex_lock(&n->lock);
-    n->attr_until = 0;
+    n->attr_until = n->mode_until = 0;
     n->attr_changed = atomic_fetch_add(&c->clock, 1) + 1;
     cli_mutex_unlock(&n->lock);
 }
@@ -159,7 +159,7 @@ void cli_forget_attr(struct cli *c, struct cli_node *n)
 {
     (void)c;
     cli_mutex_lock(&n->lock);
-    n->attr_until = 0;
+    n->attr_until = n->mode_until = 0;
     cli_mutex_unlock(&n->lock);
 }
 
@@ -262,6 +262,19 @@ int cli_getattr(struct cli *c, struct cli_node *n, bool fresh, struct cli_attr *
     *out = with_btime(n, out);
     cli_mutex_unlock(&n->lock);
     return 0;
+}
+
+/** cli_getmode() - see client.h */
+int cli_getmode(struct cli *c, struct cli_node *n, struct cli_attr *out)
+{
+    bool holds;
+
+    cli_mutex_lock(&n->lock);
+    holds = n->has_attr && cli_clock_ms() < n->mode_until;
+    if (holds)
+        *out = n->attr;
+    cli_mutex_unlock(&n->lock);
+    return holds ? 0 : cli_getattr(c, n, false, out);
 }
 
 /* ---- changing -------------------------------------------------------------------------------------- */

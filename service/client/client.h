@@ -78,14 +78,20 @@ struct cli_counters {
 /** cli_open() - INIT, probe and the root's attributes [3]. The transport must outlive the client. */
 int cli_open(struct cli **out, struct cli_transport *t, const struct cli_options *o);
 
-/** cli_close() - send what is to be forgotten, DESTROY, free. All nodes, files and dirs are back. */
-void cli_close(struct cli *c);
+/**
+ * cli_close() - send what is to be forgotten, DESTROY, free. All nodes, files and dirs are back.
+ *
+ * Return: 0; -LE_ETIMEDOUT when the host still has requests after stall_ms (10 s at most): then nothing is
+ * freed, the transport must stay, and cli_close() may be called again.
+ */
+int cli_close(struct cli *c);
 
 /**
  * cli_recover() - after -LE_ENOTCONN or a new epoch: INIT again, find known nodes by name when next used,
  * reopen files whose node is found again with the same host inode and birth time
  *
- * Return: 0; -errno when the host cannot be reached. Files that are not found again answer -LE_ESTALE.
+ * Return: 0; -errno when the host cannot be reached, -LE_ETIMEDOUT when it still has requests of the old
+ * session, -LE_EBUSY while another thread is at it. Files that are not found again answer -LE_ESTALE.
  */
 int cli_recover(struct cli *c);
 

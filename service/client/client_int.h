@@ -132,6 +132,7 @@ struct cli_node {
     struct cli_attr attr;
     bool has_attr;
     uint64_t attr_until;   /* cli_clock_ms() until which attr holds */
+    uint64_t mode_until;   /* the same for what cli_getmode() is asked for */
     uint64_t attr_changed; /* stamp: answers to older questions are not cached */
     uint64_t size_set;     /* stamp of our last SETATTR of the size */
     bool own_change;       /* of a directory: the next new mtime is our doing */
@@ -218,6 +219,7 @@ struct cli {
         cli_cond drained;
         enum cli_state state;
         uint32_t session_no; /* of the current session, from 1 */
+        bool destroy;        /* a DESTROY is due when all is drained */
         uint32_t in_flight, max_in_flight;
         uint64_t last_done_ms;  /* cli_clock_ms() when something was last answered */
         uint64_t busy_since_ms; /* when something was sent while nothing was out */
@@ -538,12 +540,17 @@ int cli_gate_enter(struct cli *c, uint32_t want, bool urgent, uint32_t *session)
 /** cli_gate_leave() - with what came of it, if it was sent; finds out whether -LE_ENOTCONN means the session. Return: the result. */
 int32_t cli_gate_leave(struct cli *c, int32_t result, bool sent);
 
+/**
+ * cli_gate_close() - let nothing in any more, and wait for what is out: stall_ms, but 10 s at most
+ * Return: 0 or -LE_ETIMEDOUT.
+ */
+int cli_gate_close(struct cli *c, enum cli_state state);
 /** cli_gate_end() - the session is over: requests are -LE_ENOTCONN until cli_recover() */
 void cli_gate_end(struct cli *c);
 /** cli_session_is_gone() - what the transport says of the session; the gate is entered */
 bool cli_session_is_gone(struct cli *c);
 
-/** cli_health_tick() - send the probe if it is time. cli_health_cancel() - wait until it is back. */
+/** cli_health_tick() - send the probe if it is time. cli_health_cancel() - if one is out, have it come back early. */
 void cli_health_tick(struct cli *c);
 void cli_health_cancel(struct cli *c);
 

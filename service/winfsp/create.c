@@ -76,7 +76,8 @@ static int make(const struct creation *k, struct svc_found *f, struct cli_file *
         return cli_mkdir(c, f->parent, svc_found_name(f), mode, &f->node);
     }
     mode = svc_mode_of_new(k->v, FILE_MODE, false, k->sd);
-    mode = svc_mode_with_attributes(SVC_IFREG | mode, k->attributes);
+    if (k->attributes & FILE_ATTRIBUTE_READONLY)
+        mode &= ~0222u;
     return cli_create(c, f->parent, svc_found_name(f), mode, data ? data : CLI_WRITE, &f->node,
                       data ? file : NULL);
 }
@@ -104,8 +105,10 @@ static NTSTATUS create_in(const struct creation *k, struct svc_found *f, void **
     NTSTATUS status;
     int error = make(k, f, &file);
 
+    if (error == -LE_ENOENT || error == -LE_ESTALE) /* the directory is gone */
+        return svc_fail(k->v, error, SVC_ABOUT_PATH);
     if (error)
-        return svc_fail(k->v, error, error == -LE_ENOENT ? SVC_ABOUT_PATH : SVC_ABOUT_NAME);
+        return svc_fail(k->v, error, SVC_ABOUT_NAME);
     spell(k->v, f);
     status = svc_open_new(k->v, f, k->path, &o);
     if (!NT_SUCCESS(status)) {
@@ -254,7 +257,7 @@ NTSTATUS WINAPI svc_cb_overwrite_ex(struct winfsp_file_system *fs, void *ctx, UI
         return STATUS_INVALID_DEVICE_REQUEST;
     if (ea_len > 0 && !svc_eas_work(v))
         return STATUS_EAS_NOT_SUPPORTED;
-    error = cli_getattr(v->client, o->node, false, &now);
+    error = cli_getmode(v->client, o->node, &now);
     if (error)
         return svc_fail(v, error, SVC_ABOUT_HANDLE);
     if (replace || (attributes & FILE_ATTRIBUTE_READONLY)) {

@@ -114,9 +114,10 @@ static uint64_t now(void)
     return (uint64_t)t.dwHighDateTime << 32 | t.dwLowDateTime;
 }
 
+/* No write of Windows' own file systems is short, so programs do not look: what was written in part has failed. */
 static NTSTATUS status_of(struct svc_open *o, const struct svc_io *io)
 {
-    if (io->io.error < 0 && (io->kind == WINFSP_KIND_READ || io->io.bytes == 0))
+    if (io->io.error < 0)
         return svc_fail(o->v, io->io.error, SVC_ABOUT_HANDLE);
     if (io->kind == WINFSP_KIND_READ && io->io.bytes == 0 && io->io.len > 0)
         return STATUS_END_OF_FILE;

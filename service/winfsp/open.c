@@ -44,7 +44,7 @@ static NTSTATUS security_of_found(struct svc_volume *v, const WCHAR *path,
 
     if (!attributes && !sd_size)
         return STATUS_SUCCESS;
-    error = cli_getattr(v->client, f->node, false, &a);
+    error = cli_getmode(v->client, f->node, &a);
     if (error)
         return svc_fail(v, error, SVC_ABOUT_NAME);
     if (f->count == 0)

@@ -43,7 +43,7 @@ NTSTATUS WINAPI svc_cb_get_security(struct winfsp_file_system *fs, void *ctx, vo
 {
     struct svc_open *o = ctx;
     struct cli_attr a;
-    int error = cli_getattr(o->v->client, o->node, false, &a);
+    int error = cli_getmode(o->v->client, o->node, &a);
 
     if (error)
         return svc_fail(o->v, error, SVC_ABOUT_HANDLE);
