@@ -269,6 +269,13 @@ void host_mknod(struct t *t, const char *name, mode_t mode);
 void host_chmod(struct t *t, const char *name, mode_t mode);
 void host_rename(struct t *t, const char *name, const char *to);
 void host_remove(struct t *t, const char *name);
+/** host_tmpfs() - a file system of its own on a new directory of the share, until the case ends; @options as mount's -o */
+void host_tmpfs(struct t *t, const char *name, const char *options);
+/** host_freeze() - make it read-only */
+void host_freeze(struct t *t, const char *name);
+/** host_append() - a string behind the end */
+void host_append(struct t *t, const char *name, const char *text);
+void host_truncate(struct t *t, const char *name, off_t size);
 void host_times(struct t *t, const char *name, int64_t accessed_s, int64_t written_s);
 struct stat host_stat(struct t *t, const char *name); /* of a link itself */
 bool host_exists(struct t *t, const char *name);
@@ -290,6 +297,10 @@ char *keep_printf(struct t *t, const char *format, ...) __attribute__((format(pr
 /** pattern() - bytes that depend on their position and @seed; pattern_is() - are these? */
 void pattern(void *to, uint64_t offset, size_t n, uint32_t seed);
 bool pattern_is(const void *p, uint64_t offset, size_t n, uint32_t seed);
+/** drive_letter() - of the volume, from the name of its door */
+char drive_letter(const struct t *t);
+/** nap() - let what the service believes of the host grow old: more than the second that the host allows */
+void nap(struct t *t);
 /** case_dir() - the case's directory, from the volume's root: "\name" */
 const char *case_dir(const struct t *t);
 

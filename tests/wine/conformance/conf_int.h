@@ -23,6 +23,7 @@ struct t {
     bool failed;
     char why[1024]; /* failed */
     struct kept *kept;
+    char *mounted[4]; /* by host_tmpfs(), kept */
     struct t *others; /* made by another() */
     struct t *next;   /* in others */
     uint64_t information;
@@ -34,6 +35,8 @@ struct t {
 /** t_open() - connect; fails the case when it cannot. t_close() - end the connection and give back memory. */
 void t_open(struct t *t);
 void t_close(struct t *t);
+/** host_unmount() - what host_tmpfs() mounted */
+void host_unmount(struct t *t);
 
 /** to_utf16() - Return: bytes at @to. Bytes that are no UTF-8 are a failure. to_utf8() - @n bytes, terminated */
 uint32_t to_utf16(struct t *t, const char *text, uint16_t *to, uint32_t room);

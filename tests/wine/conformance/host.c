@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -113,6 +114,55 @@ void host_rename(struct t *t, const char *name, const char *to)
 void host_remove(struct t *t, const char *name)
 {
     TRUST(t, remove(host_path(t, name)) == 0, name);
+}
+
+void host_append(struct t *t, const char *name, const char *text)
+{
+    int fd = open(host_path(t, name), O_WRONLY | O_APPEND | O_CLOEXEC);
+
+    TRUST(t, fd >= 0, name);
+    TRUST(t, write(fd, text, strlen(text)) == (ssize_t)strlen(text), name);
+    close(fd);
+}
+
+void host_truncate(struct t *t, const char *name, off_t size)
+{
+    TRUST(t, truncate(host_path(t, name), size) == 0, name);
+}
+
+/* The daemon sees it too: it runs in the same mount namespace (--sandbox=none). */
+void host_tmpfs(struct t *t, const char *name, const char *options)
+{
+    const char *path = host_path(t, name);
+    unsigned i = 0;
+
+    host_mkdir(t, name);
+    while (i < sizeof(t->mounted) / sizeof(t->mounted[0]) && t->mounted[i])
+        i++;
+    CHECK(t, i < sizeof(t->mounted) / sizeof(t->mounted[0]));
+    TRUST(t, mount("tmpfs", path, "tmpfs", 0, options) == 0, name);
+    t->mounted[i] = keep_printf(t, "%s", path);
+}
+
+void host_freeze(struct t *t, const char *name)
+{
+    TRUST(t, mount(NULL, host_path(t, name), NULL, MS_REMOUNT | MS_RDONLY, NULL) == 0, name);
+}
+
+/* The daemon may still hold files of it: lazily. */
+void host_unmount(struct t *t)
+{
+    for (unsigned i = 0; i < sizeof(t->mounted) / sizeof(t->mounted[0]); i++) {
+        if (t->mounted[i])
+            umount2(t->mounted[i], MNT_DETACH);
+        t->mounted[i] = NULL;
+    }
+}
+
+void nap(struct t *t)
+{
+    nt_control(t, DOOR_CONTROL_DROP_INFO_CACHE, 0);
+    usleep(1200000);
 }
 
 void host_times(struct t *t, const char *name, int64_t accessed_s, int64_t written_s)

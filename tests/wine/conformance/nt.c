@@ -40,6 +40,7 @@ void t_close(struct t *t)
     if (t->fd >= 0)
         close(t->fd);
     t->fd = -1;
+    host_unmount(t);
     while (t->kept) {
         struct kept *k = t->kept;
 

@@ -128,6 +128,11 @@ uint32_t full_name(struct t *t, const char *name, uint16_t *to, uint32_t room)
     return n;
 }
 
+char drive_letter(const struct t *t)
+{
+    return t->door[strlen(t->door) - 1];
+}
+
 const char *case_dir(const struct t *t)
 {
     return keep_printf((struct t *)(uintptr_t)t, "\\%s", t->dir);
