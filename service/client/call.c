@@ -21,7 +21,8 @@
 
 enum {
     STACK_REQ = 1024, /* a header with arguments and two names; longer ones are allocated */
-    TRIES = 4         /* of a request whose nodes have to be found again */
+    CLOSE_WAIT_MS = 10000,
+    TRIES = 4 /* of a request whose nodes have to be found again */
 };
 
 /* ---- the gate --------------------------------------------------------------------------------- */
@@ -78,6 +79,23 @@ int32_t cli_gate_leave(struct cli *c, int32_t result, bool sent)
         cli_cond_wake_all(&c->gate.drained);
     cli_mutex_unlock(&c->gate.lock);
     return result;
+}
+
+int cli_gate_close(struct cli *c, enum cli_state state)
+{
+    uint64_t now = cli_clock_ms();
+    uint64_t end = now + (c->opt.stall_ms < CLOSE_WAIT_MS ? c->opt.stall_ms : CLOSE_WAIT_MS);
+    bool drained;
+
+    cli_mutex_lock(&c->gate.lock);
+    c->gate.state = state;
+    /* The probe is done with its memory a little after it has left the gate. */
+    while (!(drained = !c->gate.in_flight && !c->health.probing) && now < end) {
+        cli_cond_wait_ms(&c->gate.drained, &c->gate.lock, (uint32_t)(end - now));
+        now = cli_clock_ms();
+    }
+    cli_mutex_unlock(&c->gate.lock);
+    return drained ? 0 : -LE_ETIMEDOUT;
 }
 
 void cli_gate_end(struct cli *c)

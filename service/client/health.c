@@ -121,10 +121,6 @@ void cli_health_cancel(struct cli *c)
     cli_mutex_unlock(&c->gate.lock);
     if (probing)
         c->transport->ops->cancel(c->transport, &c->health.probe.msg);
-    cli_mutex_lock(&c->gate.lock);
-    while (c->health.probing)
-        cli_cond_wait(&c->gate.drained, &c->gate.lock);
-    cli_mutex_unlock(&c->gate.lock);
 }
 
 /* A reset that no request has run into yet shows in the epoch. */

@@ -31,6 +31,11 @@ static inline void cli_cond_wait(cli_cond *c, cli_mutex *m)
 {
     SleepConditionVariableSRW(c, m, INFINITE, 0);
 }
+/** cli_cond_wait_ms() - the same for so many milliseconds at most; it may also return early */
+static inline void cli_cond_wait_ms(cli_cond *c, cli_mutex *m, uint32_t ms)
+{
+    SleepConditionVariableSRW(c, m, ms, 0);
+}
 static inline void cli_cond_wake_all(cli_cond *c)
 {
     WakeAllConditionVariable(c);
@@ -61,6 +66,15 @@ static inline void cli_mutex_unlock(cli_mutex *m)
 static inline void cli_cond_wait(cli_cond *c, cli_mutex *m)
 {
     pthread_cond_wait(c, m);
+}
+static inline void cli_cond_wait_ms(cli_cond *c, cli_mutex *m, uint32_t ms)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_REALTIME, &t);
+    t.tv_sec += (t.tv_nsec / 1000000 + ms) / 1000;
+    t.tv_nsec = (t.tv_nsec / 1000000 + ms) % 1000 * 1000000;
+    pthread_cond_timedwait(c, m, &t);
 }
 static inline void cli_cond_wake_all(cli_cond *c)
 {

@@ -15,16 +15,6 @@
  */
 #include "service/client/client_int.h"
 
-/* Nothing enters any more; what is under way ends, because its transport says so. */
-static void close_gate(struct cli *c)
-{
-    cli_mutex_lock(&c->gate.lock);
-    c->gate.state = CLI_ENDED;
-    while (c->gate.in_flight)
-        cli_cond_wait(&c->gate.drained, &c->gate.lock);
-    cli_mutex_unlock(&c->gate.lock);
-}
-
 static void next_session(struct cli *c)
 {
     cli_mutex_lock(&c->tree);
@@ -45,9 +35,11 @@ int cli_recover(struct cli *c)
 
     if (atomic_exchange(&c->recovering, true))
         return -LE_EBUSY;
-    close_gate(c);
-    next_session(c);
-    int r = cli_session_begin(c);
+    int r = cli_gate_close(c, CLI_ENDED);
+    if (!r) {
+        next_session(c);
+        r = cli_session_begin(c);
+    }
     if (!r)
         r = cli_getattr(c, c->root, true, &attr);
     atomic_store(&c->recovering, false);

@@ -217,37 +217,42 @@ int cli_open(struct cli **out, struct cli_transport *t, const struct cli_options
     if (!r)
         r = cli_getattr(c, c->root, true, &attr);
     if (r < 0) {
-        cli_close(c);
+        (void)cli_close(c); /* nothing else is out */
         return r;
     }
     *out = c;
     return 0;
 }
 
-/* Say goodbye, let what is under way arrive, and let nothing follow. */
-static void end_session(struct cli *c)
+/* Say goodbye, let what is under way arrive, and let nothing follow. Return: 0 or -LE_ETIMEDOUT. */
+static int end_session(struct cli *c)
 {
     struct cli_req destroy = {.opcode = FUSE_DESTROY};
 
     cli_forget_flush(c, 1);
     cli_health_cancel(c);
     cli_mutex_lock(&c->gate.lock);
-    bool live = c->gate.state == CLI_LIVE;
-    c->gate.state = CLI_DOWN;
-    while (c->gate.in_flight)
-        cli_cond_wait(&c->gate.drained, &c->gate.lock);
+    if (c->gate.state == CLI_LIVE)
+        c->gate.destroy = true;
     cli_mutex_unlock(&c->gate.lock);
-    if (live)
+    int r = cli_gate_close(c, CLI_DOWN);
+    if (!r && c->gate.destroy)
         (void)cli_call_raw(c, 0, &destroy); /* the host learns it by other means if not by this */
+    return r;
 }
 
 /** cli_close() - see client.h */
-void cli_close(struct cli *c)
+int cli_close(struct cli *c)
 {
     cli_nodes_forget_idle(c);
-    end_session(c);
+    int r = end_session(c);
+    if (r < 0) {
+        cli_log(c, 0, "the host still has requests of a share that is to be closed");
+        return r;
+    }
     cli_nodes_free(c);
     free(c);
+    return 0;
 }
 
 /** cli_session_get() - see client.h */

@@ -62,7 +62,7 @@ static inline int rig_teardown(void **state)
     g->f.hook = NULL; /* what it uses may be gone with the test's stack */
     if (g->c) {
         cli_node_put(g->c, g->root);
-        cli_close(g->c);
+        assert_int_equal(cli_close(g->c), 0);
     }
     if (g->c && !g->lies && !g->f.dead) {
         assert_int_equal(fake_lookups(&g->f), 0);

@@ -362,6 +362,26 @@ static void test_a_silent_host_is_noticed_and_so_is_its_voice(void **state)
     assert_true(cli_responding(g->c));
 }
 
+static void test_closing_does_not_wait_for_a_silent_host_for_ever(void **state)
+{
+    struct rig *g = *state;
+    pthread_t thread;
+
+    g->o.stall_ms = 60;
+    rig_up(state);
+    fake_hush(&g->f);
+    pthread_create(&thread, NULL, ask_something, g);
+    usleep(30000);
+    cli_node_put(g->c, g->root);
+    assert_int_equal(cli_close(g->c), -LE_ETIMEDOUT);
+    assert_int_equal(cli_recover(g->c), -LE_ETIMEDOUT);
+    fake_speak(&g->f);
+    pthread_join(thread, NULL);
+    assert_int_equal(cli_close(g->c), 0);
+    assert_true(g->f.destroyed);
+    g->c = NULL;
+}
+
 static void test_an_idle_share_is_not_probed(void **state)
 {
     struct rig *g = *state;
@@ -398,6 +418,7 @@ int main(void)
         RIG_TEST(test_a_daemon_that_was_swapped_behind_our_back_is_noticed),
         RIG_TEST(test_a_bad_disk_does_not_end_the_session),
         RIG_TEST(test_a_silent_host_is_noticed_and_so_is_its_voice),
+        RIG_TEST(test_closing_does_not_wait_for_a_silent_host_for_ever),
         RIG_TEST(test_an_idle_share_is_not_probed),
     };
 
