@@ -113,9 +113,9 @@ class Prefix:
     def run(self, *command, seconds=60, quiet=False):
         """Run a Windows program to its end. Return: CompletedProcess with its output as text."""
         out_path = self.log + ".out"
-        with open(out_path, "wb") as out:
+        with open(out_path, "wb") as out, open(self.log, "ab") as log:
             process = subprocess.Popen(["wine", *command], env=self.env, stdin=subprocess.DEVNULL, stdout=out,
-                                       stderr=out if quiet else open(self.log, "ab"))
+                                       stderr=out if quiet else log, cwd=os.path.join(self.path, "drive_c"))
             try:
                 process.wait(seconds)
             except subprocess.TimeoutExpired:
@@ -291,13 +291,24 @@ class Share:
 class Chain:
     """with Chain(work, [Share(...)]) as chain: the shares are mounted."""
 
-    def __init__(self, work, shares, registry=None):
+    def __init__(self, work, shares, registry=None, service=True, fuse=False):
+        """service: start it. fuse: mount the volumes for Linux, and for a ClientPrefix, too."""
         self.work, self.shares, self.registry = work, shares, registry or {}
+        self.service = service
         self.slots = os.path.join(work, "slots")
         self.door = os.path.join(work, "door")
-        self.prefix = Prefix(os.path.join(work, "prefix"), os.path.join(work, "wine.log"),
-                             VIOFS_BRIDGE_DIR=self.slots, VIOFS_DOOR=self.door)
+        self.mounts = os.path.join(work, "mnt")
+        environment = {"VIOFS_BRIDGE_DIR": self.slots, "VIOFS_DOOR": self.door}
+        if fuse:
+            environment["VIOFS_FUSE_MOUNT"] = self.mounts
+            for share in shares:
+                os.makedirs(self.mount_of(share))
+        self.prefix = Prefix(os.path.join(work, "prefix"), os.path.join(work, "wine.log"), **environment)
         self.complaints = []
+
+    def mount_of(self, share):
+        """Where Linux sees a share with a drive letter, as Windows sees it."""
+        return f"{self.mounts}.{share.registry['MountPoint'][-2]}"
 
     def door_of(self, share):
         """The NT door of a share with a drive letter."""
@@ -332,7 +343,8 @@ class Chain:
             slot = os.path.join(self.slots, f"slot{i}")
             wait_for_path(slot, 30)
             share.start_bench(self.work, slot)
-        self.start_service()
+        if self.service:
+            self.start_service()
 
     def put_files(self):
         """What may have been built since the base prefix was made."""
@@ -358,11 +370,11 @@ class Chain:
                 wait_for_path(self.door_of(share), 30, there=False)
 
     def stop(self):
-        for step in ([self.stop_service] if os.path.isdir(self.prefix.path) else []):
-            try:
-                step()
-            except (Failed, OSError) as error:
-                self.complaints.append(f"the service does not stop: {error}")
+        try:
+            if self.service and os.path.isdir(self.prefix.path):
+                self.stop_service()
+        except (Failed, OSError) as error:
+            self.complaints.append(f"the service does not stop: {error}")
         self.prefix.stop()
         for share in self.shares:
             self.complaints += share.stop()
@@ -372,3 +384,22 @@ class Chain:
         for name in names:
             for line in tail(name):
                 print(f"# {os.path.basename(name)}: {line}", flush=True)
+
+
+class ClientPrefix(Prefix):
+    """A second Windows, with directories of the host as drives: where programs run that use mounted shares."""
+
+    def __init__(self, work, drives):
+        super().__init__(os.path.join(work, "client"), os.path.join(work, "client.log"))
+        self.drives = drives
+
+    def __enter__(self):
+        copy_prefix(self.path)
+        for letter, directory in self.drives.items():
+            os.symlink(directory, os.path.join(self.path, "dosdevices", letter.lower() + ":"))
+        self.start()
+        self.must("cmd", "/c", "ver")
+        return self
+
+    def __exit__(self, kind, value, trace):
+        self.stop()

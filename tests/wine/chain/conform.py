@@ -1,0 +1,54 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""conform [--keep] [-v] [-l] [TEXT...] - start the whole chain and run the conformance cases whose names contain a TEXT
+
+The volumes that they need: a plain one, one that folds case, one that is read-only. --keep leaves logs and shares.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+from chain import BUILD, Chain, Failed, Share
+
+VOLUMES = (("plain", "Z:", {}), ("fold", "Y:", {"CaseInsensitive": 1}), ("readonly", "X:", {"ReadOnly": 1}))
+
+
+def make_shares(work):
+    shares = []
+    for tag, letter, registry in VOLUMES:
+        os.mkdir(os.path.join(work, tag))
+        shares.append(Share(tag, os.path.join(work, tag), {"MountPoint": letter, **registry},
+                            ["-o", "xattr", "--sandbox=none"]))
+    return shares
+
+
+def command(chain, arguments=()):
+    words = [os.path.join(BUILD, "wine", "conformance")]
+    for share in chain.shares:
+        words += ["--" + share.tag, f"{chain.door_of(share)}={share.directory}"]
+    return words + list(arguments)
+
+
+def main():
+    arguments = [a for a in sys.argv[1:] if a != "--keep"]
+    work = tempfile.mkdtemp(prefix="viofs-chain.", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
+    status = 1
+    try:
+        with Chain(work, make_shares(work)) as chain:
+            status = subprocess.run(command(chain, arguments), check=False, timeout=280).returncode
+    except (Failed, subprocess.TimeoutExpired) as error:
+        print(f"not ok - the chain\n# {error}")
+        status = 1
+    finally:
+        if "--keep" in sys.argv:
+            print(f"# everything is in {work}")
+        else:
+            shutil.rmtree(work, ignore_errors=True)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
