@@ -142,10 +142,15 @@ static NTSTATUS bring_up(struct drv_device *dev)
     return STATUS_SUCCESS;
 }
 
-/* Make sure that the device does not touch memory any more. Return: false if that cannot be had. */
+/*
+ * Make sure that the device does not touch memory any more. Also one that says it was reset loses its bus
+ * master bit until it is armed again: the word of a device is not enough to free memory on.
+ * Return: false if that cannot be had.
+ */
 static bool quiet(struct drv_device *dev)
 {
     NTSTATUS status = drv_virtio_reset(dev);
+    bool cut_off = drv_pci_bus_master(dev, false);
 
     if (NT_SUCCESS(status))
         return true;
@@ -155,7 +160,7 @@ static bool quiet(struct drv_device *dev)
     }
     drv_log(dev, IO_ERR_RESET, DRV_WHY_RESET_STUCK, drv_virtio_status(dev));
     drv_swap(&dev->failed, 1);
-    return drv_pci_bus_master(dev, false);
+    return cut_off;
 }
 
 /**
