@@ -159,7 +159,7 @@ static const wchar_t *parse_u32(const wchar_t *p, int base, uint32_t *out)
 
 static bool set_mount_point(struct svc_settings *s, const wchar_t *text, struct svc_error *error)
 {
-    wchar_t copy[SVC_MOUNT_UNITS + 1];
+    wchar_t copy[SVC_MOUNT_UNITS + 1] = L"";
     size_t len;
 
     if (!set_text(copy, SVC_MOUNT_UNITS, text, L"a mount point", error))
@@ -183,7 +183,7 @@ static bool set_mount_point(struct svc_settings *s, const wchar_t *text, struct 
 
 static bool set_owner(struct svc_settings *s, const wchar_t *text, struct svc_error *error)
 {
-    uint32_t uid, gid;
+    uint32_t uid, gid = 0;
     const wchar_t *p = parse_u32(text, 10, &uid);
 
     if (p && *p == L':')
@@ -267,7 +267,7 @@ bool svc_settings_text(struct svc_settings *s, enum svc_setting which, const wch
                        struct svc_error *error)
 {
     const wchar_t *end;
-    uint32_t number;
+    uint32_t number = 0;
 
     if (svc_setting_infos[which].type == SVC_TYPE_TEXT) {
         if (!set_text_setting(s, which, text, error))

@@ -214,8 +214,8 @@ static NTSTATUS start_volume(struct share *s)
 
 static void say_owner(struct share *s)
 {
-    struct svc_process_status process;
-    struct svc_share_status share;
+    struct svc_process_status process = {0};
+    struct svc_share_status share = {0};
 
     if (svc_running_owner(s->status.tag, &process, &share))
         say(s, L"%lsprocess %lu (%ls) has mounted it on %ls",

@@ -185,7 +185,7 @@ static int viofs_limits(struct cli_transport *base, struct cli_limits *out)
 {
     struct svc_transport *t = (struct svc_transport *)base;
     uint16_t tag[VIOFS_TAG_CHARS + 1];
-    struct viofs_query_out q;
+    struct viofs_query_out q = {0};
     uint32_t status = query(t->d, &q);
 
     if (status)
@@ -215,7 +215,7 @@ uint32_t svc_device_ask(struct dev_io *d, struct svc_device_facts *out)
 {
     uint16_t tag[VIOFS_TAG_CHARS + 2] = {0};
     const struct dev_buffers b = {NULL, 0, tag, sizeof(tag) - sizeof(tag[0])};
-    struct viofs_query_out q;
+    struct viofs_query_out q = {0};
     uint32_t got, status = query(d, &q);
 
     *out = (struct svc_device_facts){.ours = status == 0};
