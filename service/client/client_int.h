@@ -4,13 +4,14 @@
  *
  * Theory of operation
  *
- *   session.c  INIT, the probe, DESTROY          recover.c  a new session under the same nodes
- *   call.c     send a request, check its reply   reply.c    what replies may look like
- *   node.c     nodes, lookup counts, FORGET      names.c    names that are known
- *   enter.c    what replies make of both
- *   attr.c     attributes                        ops.c      what changes directories
- *   fold.c     case-insensitive names            health.c   is the host there?
- *   file.c, io.c, dir.c, xattr.c                 handles, data, listings, extended attributes
+ *   session.c  INIT, the probe, DESTROY           recover.c  a new session under the same nodes
+ *   call.c     send a request, check its length   reply.c    what is inside of replies
+ *   node.c     nodes, lookup counts, FORGET       names.c    names that are known
+ *   enter.c    what replies make of both          lookup.c   from names to nodes
+ *   attr.c     attributes                         ops.c      what changes directories
+ *   fold*.c    names in any case                  share.c    what concerns the share as a whole
+ *   health.c   is the host there?
+ *   file.c, io.c, dir.c, xattr.c                  handles, data, listings, extended attributes
  *
  *   Sessions. Node ids and handles mean something in the session that gave them only. Sessions are
  *   numbered from 1 (c->session_no); every id is kept with its number, and call.c, under the gate, refuses
@@ -136,9 +137,8 @@ struct cli_node {
     uint64_t attr_changed; /* stamp: answers to older questions are not cached */
     uint64_t size_set;     /* stamp of our last SETATTR of the size */
     bool own_change;       /* of a directory: the next new mtime is our doing */
-    uint64_t
-        times_ms; /* of a directory: cli_clock_ms() when attr's mtime and ctime were first seen */
-    bool btime_asked; /* the host was asked for a birth time once (STATX) */
+    uint64_t times_ms;     /* of a directory: since when we know it with these times */
+    bool btime_asked;      /* the host was asked for a birth time once (STATX) */
     struct cli_fold *fold;
     struct cli_node_io *io; /* file.c's: open handles; NULL whenever no file is open */
 };
@@ -343,10 +343,9 @@ int cli_entry_parse(const struct fuse_entry_out *e, const struct fuse_viofs_ext 
 struct cli_rawent {
     struct cli_entry entry; /* READDIRPLUS; id 0 if the host gave no node */
     bool has_entry;
-    bool skip; /* ".", "..", or too long for us: to be left out */
-    uint64_t
-        orphan; /* not 0: an id that the host counts a lookup for, but that is unusable: cli_forget() it */
-    const char *name;  /* in the buffer */
+    bool skip;        /* ".", "..", or too long for us: to be left out */
+    uint64_t orphan;  /* not 0: an unusable id that the host counts a lookup for: cli_forget() it */
+    const char *name; /* in the buffer */
     uint32_t name_len; /* 1..255, no '/', no NUL */
     uint32_t type;     /* S_IFMT bits, 0 unknown */
     uint64_t ino, cookie;
@@ -366,6 +365,11 @@ int cli_dirent_next(const void *page, uint32_t len, uint32_t *pos, enum cli_page
 
 int cli_nodes_init(struct cli *c); /* tables and the root */
 void cli_nodes_free(struct cli *c);
+/**
+ * cli_nodes_forget_nameless() - what was deleted and is not used any more: while the host counts our lookups of it,
+ * it keeps its blocks. Takes c->tree.
+ */
+void cli_nodes_forget_nameless(struct cli *c);
 /** cli_nodes_forget_idle() - at the end: what nobody uses is to be forgotten. Takes c->tree. */
 void cli_nodes_forget_idle(struct cli *c);
 
@@ -412,7 +416,8 @@ struct cli_node *cli_node_find(struct cli *c, uint64_t id);
 struct cli_node *cli_node_new(struct cli *c, uint32_t type); /* unused, without an id; or NULL */
 void cli_child_new(struct cli *c, struct cli_node *dir);
 void cli_child_gone(struct cli *c, struct cli_node *dir);
-void cli_nodes_trim(struct cli *c); /* keep the bounds */
+void cli_node_nameless(struct cli *c, struct cli_node *n); /* it may have lost its last name */
+void cli_nodes_trim(struct cli *c);                        /* keep the bounds */
 
 /** cli_forget() - give back lookups, later, in a batch */
 void cli_forget(struct cli *c, uint32_t session, uint64_t id, uint64_t lookups);
