@@ -35,6 +35,7 @@ enum volume {
     VOLUME_PLAIN,    /* as mounted by default */
     VOLUME_FOLD,     /* CaseInsensitive */
     VOLUME_READONLY, /* ReadOnly */
+    VOLUME_POLL,     /* PollSeconds 1 (-n 1) */
     VOLUMES
 };
 

@@ -2,7 +2,7 @@
 /*
  * main.c - run conformance cases and say in TAP how they went
  *
- * usage: conformance [-l] [-v] --plain DOOR=SHARE [--fold DOOR=SHARE] [--readonly DOOR=SHARE] [TEXT...]
+ * usage: conformance [-l] [-v] --plain DOOR=SHARE [--fold DOOR=SHARE] [--readonly DOOR=SHARE] [--poll DOOR=SHARE] [TEXT...]
  *
  *   DOOR is the socket of a volume's NT door, SHARE the host's directory that it shows. Runs the cases whose
  *   "group: name" contains one of the texts; cases for a volume that is not given are skipped. -l lists.
@@ -22,15 +22,14 @@
 extern const struct group group_create, group_open, group_overwrite, group_share, group_data,
     group_append, group_size, group_times, group_attributes, group_rename, group_delete, group_list,
     group_link, group_names, group_fold, group_volume;
-extern const struct group group_security, group_posix, group_concurrency, group_ea, group_errors,
-    group_host;
+extern const struct group group_security, group_posix, group_replay, group_notify,
+    group_concurrency, group_ea, group_errors, group_host;
 
 static const struct group *const groups[] = {
-    &group_create, &group_open,     &group_overwrite, &group_share,       &group_data,
-    &group_append, &group_size,     &group_times,     &group_attributes,  &group_rename,
-    &group_delete, &group_list,     &group_link,      &group_names,       &group_fold,
-    &group_volume, &group_security, &group_posix,     &group_concurrency, &group_ea,
-    &group_errors, &group_host,
+    &group_create, &group_open,   &group_overwrite,   &group_share,  &group_data,     &group_append,
+    &group_size,   &group_times,  &group_attributes,  &group_rename, &group_delete,   &group_list,
+    &group_link,   &group_names,  &group_fold,        &group_volume, &group_security, &group_posix,
+    &group_replay, &group_notify, &group_concurrency, &group_ea,     &group_errors,   &group_host,
 };
 
 static struct {
@@ -210,6 +209,7 @@ int main(int argc, char **argv)
     static const struct option options[] = {{"plain", required_argument, NULL, VOLUME_PLAIN},
                                             {"fold", required_argument, NULL, VOLUME_FOLD},
                                             {"readonly", required_argument, NULL, VOLUME_READONLY},
+                                            {"poll", required_argument, NULL, VOLUME_POLL},
                                             {NULL, 0, NULL, 0}};
     int c;
 
@@ -224,7 +224,7 @@ int main(int argc, char **argv)
             ok = c < VOLUMES && take_volume((enum volume)c, optarg);
         if (!ok) {
             fprintf(stderr, "usage: conformance [-l] [-v] --plain DOOR=SHARE [--fold DOOR=SHARE] "
-                            "[--readonly DOOR=SHARE] [TEXT...]\n");
+                            "[--readonly DOOR=SHARE] [--poll DOOR=SHARE] [TEXT...]\n");
             return 2;
         }
     }
