@@ -121,9 +121,8 @@ uint32_t cli_session_no(struct cli *c)
 /* Opcodes that a host may leave out; ENOSYS for any other says something of one file only. */
 static const uint64_t optional_opcodes =
     1ull << FUSE_FSYNC | 1ull << FUSE_SETXATTR | 1ull << FUSE_GETXATTR | 1ull << FUSE_LISTXATTR |
-    1ull << FUSE_REMOVEXATTR | 1ull << FUSE_FLUSH | 1ull << FUSE_OPEN | 1ull << FUSE_OPENDIR |
-    1ull << FUSE_FSYNCDIR | 1ull << FUSE_CREATE | 1ull << FUSE_FALLOCATE |
-    1ull << FUSE_READDIRPLUS | 1ull << FUSE_RENAME2 | 1ull << FUSE_SYNCFS | 1ull << FUSE_STATFS |
+    1ull << FUSE_REMOVEXATTR | 1ull << FUSE_FLUSH | 1ull << FUSE_FSYNCDIR | 1ull << FUSE_FALLOCATE |
+    1ull << FUSE_READDIRPLUS | 1ull << FUSE_RENAME2 | 1ull << FUSE_SYNCFS |
     1ull << VIOFS_FUSE_STATX;
 
 static bool is_optional(uint32_t opcode)

@@ -139,6 +139,7 @@ static void look_at_epoch(struct cli *c)
 void cli_tick(struct cli *c)
 {
     look_at_epoch(c);
+    cli_nodes_forget_nameless(c);
     cli_forget_flush(c, 1);
     cli_health_tick(c);
 }

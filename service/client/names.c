@@ -78,6 +78,7 @@ static void unlink_node(struct cli *c, struct cli_dentry *d)
     if (!d->node)
         return;
     d->node->n_names--;
+    cli_node_nameless(c, d->node);
     d->node = NULL;
     cli_child_gone(c, d->dir);
 }

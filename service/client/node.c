@@ -207,9 +207,9 @@ struct cli_node *cli_node_new(struct cli *c, uint32_t type)
 
 static void node_free(struct cli *c, struct cli_node *n)
 {
-    cli_list_del(&n->idle);
     cli_names_of_node_del(c, n);
     cli_names_in_dir_del(c, n);
+    cli_list_del(&n->idle); /* where the last name's end may have put it */
     cli_node_unhash(c, n);
     cli_fold_drop(c, n);
     c->n_nodes--;
@@ -220,10 +220,20 @@ static void node_free(struct cli *c, struct cli_node *n)
 
 /* ---- who uses a node ------------------------------------------------------------------------------ */
 
+/* Nodes that no name leads to come first: nobody will find them again. */
 static void maybe_idle(struct cli *c, struct cli_node *n)
 {
-    if (n->users == 0 && n->children == 0)
-        cli_list_add(&c->idle, &n->idle);
+    if (n->users > 0 || n->children > 0)
+        return;
+    cli_list_add(cli_list_empty(&n->names) ? c->idle.next : &c->idle, &n->idle);
+}
+
+void cli_node_nameless(struct cli *c, struct cli_node *n)
+{
+    if (!cli_list_empty(&n->names))
+        return;
+    cli_list_del(&n->idle);
+    maybe_idle(c, n);
 }
 
 void cli_node_hold(struct cli *c, struct cli_node *n)
@@ -339,6 +349,16 @@ int cli_nodes_init(struct cli *c)
     cli_node_hold(c, c->root);
     cli_node_hash(c, c->root);
     return 0;
+}
+
+void cli_nodes_forget_nameless(struct cli *c)
+{
+    struct cli_node *n;
+
+    cli_mutex_lock(&c->tree);
+    while ((n = oldest_idle(c)) != NULL && cli_list_empty(&n->names))
+        node_free(c, n);
+    cli_mutex_unlock(&c->tree);
 }
 
 void cli_nodes_forget_idle(struct cli *c)

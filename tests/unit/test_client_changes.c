@@ -355,6 +355,22 @@ static void test_few_nodes_are_kept_and_the_rest_is_forgotten(void **state)
     assert_true(fake_lookups(&g->f) <= 18);
 }
 
+/* As long as the host counts lookups of it, a deleted file keeps its blocks. */
+static void test_a_deleted_file_is_forgotten_within_a_tick(void **state)
+{
+    struct rig *g = *state;
+    uint32_t node = fake_add(&g->f, 0, "a", FILE_MODE);
+
+    rig_up(state);
+    struct cli_node *n = rig_lookup(g, g->root, "a");
+    assert_int_equal(cli_unlink(g->c, g->root, N("a")), 0);
+    cli_tick(g->c);
+    assert_int_equal(g->f.node[node].lookups, 1); /* still in use */
+    cli_node_put(g->c, n);
+    cli_tick(g->c);
+    assert_int_equal(g->f.node[node].lookups, 0);
+}
+
 static void test_few_names_are_kept(void **state)
 {
     struct rig *g = *state;
@@ -519,6 +535,7 @@ int main(void)
         RIG_TEST(test_a_host_that_says_estale_for_ever_is_not_asked_for_ever),
         RIG_TEST(test_lookups_of_one_node_by_many_names_are_all_given_back),
         RIG_TEST(test_few_nodes_are_kept_and_the_rest_is_forgotten),
+        RIG_TEST(test_a_deleted_file_is_forgotten_within_a_tick),
         RIG_TEST(test_few_names_are_kept),
         RIG_TEST(test_a_directory_stays_while_something_in_it_does),
         RIG_TEST(test_random_operations_leave_no_lookup_behind),
