@@ -87,7 +87,8 @@ static void failed(struct share *s, DWORD error, bool may_mend)
                 s->status.tag[0] ? L"' " : L"a virtio-fs device ", s->status.message);
     svc_format(s->last_message, ARRAYSIZE(s->last_message), L"%ls", s->status.message);
     count_try(s, false, error);
-    if (!may_mend && s->is_selected && s->all->env.give_up)
+    /* Who may not open the device is nobody who can mount anything. */
+    if (!may_mend && (s->is_selected || error == ERROR_ACCESS_DENIED) && s->all->env.give_up)
         SetEvent(s->all->env.give_up);
 }
 
