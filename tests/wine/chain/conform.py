@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """conform [--keep] [-v] [-l] [TEXT...] - start the whole chain and run the conformance cases whose names contain a TEXT
 
-The volumes that they need: a plain one, one that folds case, one that is read-only. --keep leaves logs and shares.
+The volumes that they need: a plain one, one that folds case, one that is read-only, one that is
+looked at every second (-n 1). --keep leaves logs and shares.
 """
 
 import os
@@ -13,7 +14,8 @@ import tempfile
 
 from chain import BUILD, Chain, Failed, Share
 
-VOLUMES = (("plain", "Z:", {}), ("fold", "Y:", {"CaseInsensitive": 1}), ("readonly", "X:", {"ReadOnly": 1}))
+VOLUMES = (("plain", "Z:", {}), ("fold", "Y:", {"CaseInsensitive": 1}), ("readonly", "X:", {"ReadOnly": 1}),
+           ("poll", "W:", {"PollSeconds": 1}))
 
 
 def make_shares(work):
