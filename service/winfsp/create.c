@@ -4,10 +4,10 @@
  *
  * Theory of operation
  *
- *   A new file is one CREATE: exclusive, so nothing is ever opened that was not checked. Modes are 0664 and 0775
- *   (a umask means nothing to Windows), without write bits for FILE_ATTRIBUTE_READONLY, and changed by a security
- *   descriptor only if the program gave one. What follows the CREATE (allocation, EAs) may fail; then the new
- *   name is removed again.
+ *   A new file is one CREATE: exclusive, so nothing is ever opened that was not checked. Modes are 0664 and
+ *   0775 (a umask means nothing to Windows), without write bits for FILE_ATTRIBUTE_READONLY, and changed by
+ *   a security descriptor only if the program gave one. What follows the CREATE (allocation, EAs) may fail;
+ *   then the new name is removed again.
  *
  *   OPEN_IF, OVERWRITE_IF and SUPERSEDE are two steps in WinFsp: not there, so create. Within this guest the
  *   guard makes them one. When the host, or another guest, makes the file in between, the CREATE says EEXIST,

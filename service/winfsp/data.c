@@ -114,7 +114,7 @@ static uint64_t now(void)
     return (uint64_t)t.dwHighDateTime << 32 | t.dwLowDateTime;
 }
 
-/* No write of Windows' own file systems is short, so programs do not look: what was written in part has failed. */
+/* No write of Windows' own file systems is short, so programs do not look: a part that failed is a failure. */
 static NTSTATUS status_of(struct svc_open *o, const struct svc_io *io)
 {
     if (io->io.error < 0)

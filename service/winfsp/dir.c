@@ -7,8 +7,8 @@
  *   A listing is streamed: each call fills WinFsp's buffer with as many entries as fit, from the place that
  *   the marker names, and nothing of the directory is kept here. The marker is the FUSE cookie of the last
  *   entry (DirectoryMarkerAsNextOffset), which the host understands on any handle of the directory, so
- *   WinFsp's own cache of listings may be filled by one handle and continued by another. "." and ".." come first,
- *   with two cookies that no file system uses.
+ *   WinFsp's own cache of listings may be filled by one handle and continued by another. "." and ".." come
+ *   first, with two cookies that no file system uses.
  *
  *   WinFsp applies patterns itself, and does so to a listing it has cached; only a pattern without wildcards
  *   comes here, as GetDirInfoByName, and costs one lookup at most.

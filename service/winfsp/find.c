@@ -4,10 +4,10 @@
  *
  * Theory of operation
  *
- *   WinFsp names a file by its whole path, twice for an open: for the access check and for the open itself; and
- *   three times for a create: the file, its directory, the file. The last walk of the operation is kept (guard.c) and answers
- *   all of these: the same path, the directory of the path that was walked, and a name in the directory
- *   that was walked. Outside of an operation nothing is kept.
+ *   WinFsp names a file by its whole path, twice for an open: for the access check and for the open itself;
+ *   and three times for a create: the file, its directory, the file. The last walk of the operation is kept
+ *   (guard.c) and answers all of these: the same path, the directory of the path that was walked, and a
+ *   name in the directory that was walked. Outside of an operation nothing is kept.
  *
  *   The client never follows symbolic links. A link with more components behind it ends the walk; WinFsp is
  *   told where it is and comes back with the link resolved (reparse.c).
@@ -159,7 +159,8 @@ static int with_trail(struct svc_volume *v, const WCHAR *path, struct svc_found 
  * svc_find() - what is at a path [as many as cli_walk() needs, none if this operation was there before]
  * @path: from the volume's root
  *
- * Return: as cli_walk(); -LE_EILSEQ and -LE_ENAMETOOLONG for a path that cannot be. svc_found_end() in every case.
+ * Return: as cli_walk(); -LE_EILSEQ and -LE_ENAMETOOLONG for a path that cannot be. svc_found_end() in
+ * every case.
  */
 int svc_find(struct svc_volume *v, const WCHAR *path, struct svc_found *f)
 {

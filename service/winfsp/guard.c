@@ -4,12 +4,13 @@
  *
  * Theory of operation
  *
- *   WinFsp calls enter and leave around each operation, on the thread that serves it. Its own pair takes one lock for
- *   the whole volume, exclusively for every create, delete and rename, so that a slow host serves them one
- *   at a time. Our tables have locks of their own; what is left to protect is that a create in two steps ("is
- *   it there?", "then make it") is one as far as this guest is concerned. For that a lock for the directory
- *   is enough: stripes of slim locks, chosen by a hash of the directory's path (guard_key.c). A rename
- *   takes two stripes, the lower one first. Plain opens, listings, reads, writes and information take none.
+ *   WinFsp calls enter and leave around each operation, on the thread that serves it. Its own pair takes
+ *   one lock for the whole volume, exclusively for every create, delete and rename, so that a slow host
+ *   serves them one at a time. Our tables have locks of their own; what is left to protect is that a create
+ *   in two steps ("is it there?", "then make it") is one as far as this guest is concerned. For that a lock
+ *   for the directory is enough: stripes of slim locks, chosen by a hash of the directory's path
+ *   (guard_key.c). A rename takes two stripes, the lower one first. Plain opens, listings, reads, writes
+ *   and information take none.
  *
  *   Between enter and leave the thread keeps what the operation found out about its path (struct svc_trail):
  *   WinFsp asks for the security of a file and then opens it, and the second question is answered from the

@@ -5,9 +5,9 @@
  * Theory of operation
  *
  *   What Windows sets and Linux keeps is sent in one SETATTR: write and access time, the write bits for
- *   READONLY. Linux keeps no settable creation and change time, and (until the host stores them) no other attribute; those
- *   are accepted and dropped, as on every file system without a place for them, because programs that copy
- *   files give up otherwise.
+ *   READONLY. Linux keeps no settable creation and change time, and (until the host stores them) no other
+ *   attribute; those are accepted and dropped, as on every file system without a place for them, because
+ *   programs that copy files give up otherwise.
  *
  *   Allocation is a promise of room: reserved on the host where that is possible (FALLOCATE, size unchanged),
  *   given back at cleanup (close.c). An allocation below the size cuts the file, as NTFS does.

@@ -4,10 +4,10 @@
  *
  * Theory of operation
  *
- *   Windows lets a drive letter be defined twice, and the newer definition hides the older, so a letter that
- *   is in use is refused here before WinFsp is asked. "Any letter" means the first free one from Z: down to D:, as
- *   WinFsp's own choice would be; it is made here because two shares that start at the same time may
- *   want the same one, and the loser then takes the next.
+ *   Windows lets a drive letter be defined twice, and the newer definition hides the older, so a letter
+ *   that is in use is refused here before WinFsp is asked. "Any letter" means the first free one from Z:
+ *   down to D:, as WinFsp's own choice would be; it is made here because two shares that start at the same
+ *   time may want the same one, and the loser then takes the next.
  *
  * Locks: none; a volume is mounted and unmounted by one thread.
  */

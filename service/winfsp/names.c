@@ -9,11 +9,11 @@
  *   spell is moved to the private use area as WinFsp, Cygwin and Samba do: character c becomes U+F000 + c.
  *   We add the bytes of names that are not UTF-8: byte b (0x80..0xFF) becomes U+F000 + b.
  *
- *   The code works on single components, so a '\' inside a Linux name never turns into a separator, and it is
- *   a bijection between what we list and what we open: a host name that itself contains a character we
- *   would have produced is escaped byte by byte, and a Windows name that is not how we would list its host name is
- *   refused. Two Windows names for one file would defeat WinFsp's share modes, which go by name. U+F000
- *   and U+F02F are refused too: they would become NUL and '/'.
+ *   The code works on single components, so a '\' inside a Linux name never turns into a separator, and it
+ *   is a bijection between what we list and what we open: a host name that itself contains a character we
+ *   would have produced is escaped byte by byte, and a Windows name that is not how we would list its host
+ *   name is refused. Two Windows names for one file would defeat WinFsp's share modes, which go by name.
+ *   U+F000 and U+F02F are refused too: they would become NUL and '/'.
  *
  *   A component never grows in units (a byte makes one unit at most), so every host name fits in 255 units.
  *

@@ -197,8 +197,9 @@ void svc_open_free(struct svc_open *o)
  * svc_open_data() - make sure that the handle has a file of the client [1, or none]
  * @access: enum cli_access that the file is opened for, if it must be
  *
- * Once there it stays until the handle is closed. The client finds a FUSE handle that can do what is asked, whatever
- * this one was opened for. Takes o->lock. Return: STATUS_INVALID_DEVICE_REQUEST for what has no data.
+ * Once there it stays until the handle is closed. The client finds a FUSE handle that can do what is asked,
+ * whatever this one was opened for. Takes o->lock. Return: STATUS_INVALID_DEVICE_REQUEST for what has no
+ * data.
  */
 NTSTATUS svc_open_data(struct svc_open *o, uint32_t access)
 {

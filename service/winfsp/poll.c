@@ -5,9 +5,9 @@
  * Theory of operation
  *
  *   FUSE over virtio has no notifications, so with -n the directories that are open for listing (a program
- *   that watches a directory has it open) are read again every so often and compared with what they were: names that came
- *   and went, and files whose size or modification time changed. WinFsp drops what it cached of them and
- *   completes the programs' watches.
+ *   that watches a directory has it open) are read again every so often and compared with what they were:
+ *   names that came and went, and files whose size or modification time changed. WinFsp drops what it
+ *   cached of them and completes the programs' watches.
  *
  *   A directory's first reading is only remembered. At most SNAPSHOT_MAX names of a directory are compared,
  *   and at most OPENS_MAX directories in one round; of larger ones only the directory itself is reported.

@@ -5,11 +5,11 @@
  * Theory of operation
  *
  *   Everyone owns everything: what may really be done is decided on the host, where the daemon acts for the
- *   whole guest. So a file shows one entry, for Everyone, with what the owner's bits allow; r carries the right to
- *   execute, because files that Windows writes have no x bit and programs are to start. Reading attributes,
- *   changing them, deleting (the directory decides) and changing permissions are always allowed, or a
- *   read-only file could never become writable again. Directories pass their entry on, so that what
- *   Windows computes for new files is what they then show.
+ *   whole guest. So a file shows one entry, for Everyone, with what the owner's bits allow; r carries the
+ *   right to execute, because files that Windows writes have no x bit and programs are to start. Reading
+ *   attributes, changing them, deleting (the directory decides) and changing permissions are always
+ *   allowed, or a read-only file could never become writable again. Directories pass their entry on, so
+ *   that what Windows computes for new files is what they then show.
  *
  *   The way back works on differences. svc_sd_permissions() computes rwx for owner, group and others from
  *   any descriptor; the caller does so for the descriptor that was shown and for the new one, and only

@@ -121,7 +121,8 @@ NTSTATUS WINAPI svc_cb_set_security(struct winfsp_file_system *fs, void *ctx,
 
 /**
  * svc_mode_of_new() - the mode of a new file: `mode`, changed by a descriptor that the program gave
- * @sd: what WinFsp computed for the new file, inherited entries included; it says nothing unless the program itself
+ * @sd: what WinFsp computed for the new file, inherited entries included; it says nothing unless the
+ * program itself
  *      gave a descriptor
  */
 uint32_t svc_mode_of_new(struct svc_volume *v, uint32_t mode, bool directory, const void *sd)

@@ -5,13 +5,14 @@
  * Theory of operation
  *
  *   A volume starts with its session and ends with it: connect, ask the root who owns it and whether it has
- *   extended attributes, tell WinFsp what it is (params.c), mount, serve. It stops the other way round: reads and writes
- *   that pend are ended first, because their buffers go with the dispatcher; then the dispatcher; then the handles that
- *   programs still have, for which WinFsp sends no close; then the session.
+ *   extended attributes, tell WinFsp what it is (params.c), mount, serve. It stops the other way round:
+ *   reads and writes that pend are ended first, because their buffers go with the dispatcher; then the
+ *   dispatcher; then the handles that programs still have, for which WinFsp sends no close; then the
+ *   session.
  *
- *   Trouble is noticed by svc_volume_tick(): the client says when the host has stopped responding, an answer
- *   of -LE_ENOTCONN that the session is gone. Each is told once. svc_volume_recover() starts a new session under
- *   the mounted volume.
+ *   Trouble is noticed by svc_volume_tick(): the client says when the host has stopped responding, an
+ *   answer of -LE_ENOTCONN that the session is gone. Each is told once. svc_volume_recover() starts a new
+ *   session under the mounted volume.
  *
  * Locks: none of its own for its life (one thread at a time, volume.h).
  */
