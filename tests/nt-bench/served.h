@@ -37,7 +37,10 @@ HOST void served_cancel_all(struct served *s);
 /** served_close() - when served_next() has returned NULL */
 HOST void served_close(struct served *s);
 
-/** served_new() - a request with its input; *@out is the program's buffer of @out_len bytes, to be filled for METHOD_IN_DIRECT */
+/**
+ * served_new() - a request with its input
+ * @out: the program's buffer of @out_len bytes, to be filled for METHOD_IN_DIRECT
+ */
 HOST struct served_io *served_new(struct served *s, uint64_t id, uint32_t code, const void *in,
                                   uint32_t in_len, uint32_t out_len, uint8_t **out);
 /** served_send() - to the driver. Waits while too many bytes are under way. */
