@@ -280,7 +280,7 @@ static void a_file_is_no_directory_to_list(struct t *t)
           nt_query_dir(t, OPEN(t, "f"), NULL, FileNamesInformation, 4096, 0, &l) != STATUS_SUCCESS);
 }
 
-/* Incumbent: an error of the listing is an empty directory (0.7). Root reads everything, so the error is made otherwise. */
+/* Incumbent: an error of the listing is an empty directory (0.7). Root may read everything, so it is made otherwise. */
 static void a_directory_that_the_host_removed_is_not_empty_but_an_error_or_gone(struct t *t)
 {
     struct listing l = {0};
