@@ -288,6 +288,20 @@ static void a_directory_filled_by_the_host_survives_its_deletion(struct t *t)
     TEXT(t, "text", host_gets(t, "d\\f"));
 }
 
+/* RELEASE is not waited for: give it a moment. */
+static void a_closed_file_is_closed_on_the_host(struct t *t)
+{
+    host_puts(t, "f", "text");
+    for (unsigned i = 0; i < 3; i++) {
+        handle h = OPEN(t, "f");
+        TEXT(t, "text", nt_gets(t, h, 0));
+        CHECK(t, host_users(t, "f") > 0);
+        nt_close(t, h);
+    }
+    nap(t);
+    EQUAL(t, 0, host_users(t, "f"));
+}
+
 static const struct test_case cases[] = {
     CASE(a_longer_file_is_seen),
     CASE(what_the_host_writes_is_read_at_once),
@@ -314,5 +328,6 @@ static const struct test_case cases[] = {
     CASE(a_file_that_the_host_makes_is_not_overwritten_by_renaming),
     CASE(open_if_opens_what_the_host_made_just_now),
     CASE(a_directory_filled_by_the_host_survives_its_deletion),
+    CASE(a_closed_file_is_closed_on_the_host),
 };
 GROUP(host, cases);

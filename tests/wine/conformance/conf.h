@@ -112,7 +112,10 @@ struct how {
 /** nt_create() - NtCreateFile. On success *h is the handle; nt_information() FILE_OPENED and so on. Return: status */
 uint32_t nt_create(struct t *t, const char *name, const struct how *how, handle *h);
 
-/* TRY(t, name, .field = value ...) - open for RW what exists, shared with all, unless said otherwise; the handle is closed again */
+/*
+ * TRY(t, name, .field = value ...) - open for RW what exists, shared with all, unless said otherwise; the handle is
+ * closed again
+ */
 #define HOW(...)          (&(struct how){.access = RW, .disposition = FILE_OPEN, ##__VA_ARGS__})
 #define TRY(t, name, ...) nt_create(t, name, HOW(__VA_ARGS__), NULL)
 /* OPEN(t, name, ...) - the same, must succeed. Return: handle */
@@ -138,7 +141,11 @@ uint32_t nt_data_len(const struct t *t);
 
 /* ---- data ------------------------------------------------------------------------------------ */
 
-/** nt_read() - into @buf; *got may be NULL. nt_write() at @offset, -1: the end. Both: @flags DOOR_IO_*. Return: status */
+/**
+ * nt_read() - into @buf; *got may be NULL. nt_write() - at @offset, -1: the end. @flags: DOOR_IO_*
+ *
+ * Return: status
+ */
 uint32_t nt_read(struct t *t, handle h, int64_t offset, void *buf, uint32_t n, uint32_t *got);
 uint32_t nt_read_flags(struct t *t, handle h, int64_t offset, void *buf, uint32_t n, uint32_t *got,
                        uint32_t flags);
@@ -222,7 +229,10 @@ uint32_t nt_security(struct t *t, handle h, uint32_t what, uint32_t room);
 uint32_t nt_set_security(struct t *t, handle h, uint32_t what, const void *sd, uint32_t n);
 uint32_t nt_ea(struct t *t, handle h, uint32_t room);
 uint32_t nt_set_ea(struct t *t, handle h, const void *ea, uint32_t n);
-/** ea_entry() - put one FILE_FULL_EA_INFORMATION at @to; @last: nothing follows. Return: bytes, a multiple of 4 unless last */
+/**
+ * ea_entry() - put one FILE_FULL_EA_INFORMATION at @to
+ * @last: nothing follows. Return: bytes, a multiple of 4 unless last
+ */
 uint32_t ea_entry(void *to, const char *name, const void *value, uint16_t n, bool last);
 
 /** nt_fsctl() - Return: status */
@@ -280,6 +290,8 @@ void host_truncate(struct t *t, const char *name, off_t size);
 void host_times(struct t *t, const char *name, int64_t accessed_s, int64_t written_s);
 struct stat host_stat(struct t *t, const char *name); /* of a link itself */
 bool host_exists(struct t *t, const char *name);
+/** host_users() - descriptors that any process has open for reading or writing, sockets and O_PATH left out */
+unsigned host_users(struct t *t, const char *name);
 mode_t host_mode(struct t *t, const char *name); /* permission bits */
 /** host_names() - sorted, joined by ' ' */
 const char *host_names(struct t *t, const char *name);

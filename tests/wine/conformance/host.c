@@ -246,3 +246,42 @@ void host_setxattr(struct t *t, const char *name, const char *attribute, const c
 {
     TRUST(t, lsetxattr(host_path(t, name), attribute, value, strlen(value), 0) == 0, name);
 }
+
+/* Does this descriptor name the file, and may it do I/O? */
+static bool uses(const char *process, const char *fd, const char *path)
+{
+    char at[NAME_MAX * 2 + 32], to[4096], line[128];
+    unsigned flags = O_PATH;
+
+    snprintf(at, sizeof(at), "/proc/%s/fd/%s", process, fd);
+    ssize_t n = readlink(at, to, sizeof(to) - 1);
+    if (n < 0 || (size_t)n != strlen(path) || memcmp(to, path, (size_t)n) != 0)
+        return false;
+    snprintf(at, sizeof(at), "/proc/%s/fdinfo/%s", process, fd);
+    FILE *f = fopen(at, "re");
+    while (f && fgets(line, sizeof(line), f))
+        sscanf(line, "flags: %o", &flags);
+    if (f)
+        fclose(f);
+    return !(flags & O_PATH);
+}
+
+unsigned host_users(struct t *t, const char *name)
+{
+    const char *path = host_path(t, name);
+    DIR *processes = opendir("/proc");
+    unsigned n = 0;
+
+    TRUST(t, processes, "/proc");
+    for (struct dirent *p; (p = readdir(processes));) {
+        char fds[NAME_MAX + 16];
+        snprintf(fds, sizeof(fds), "/proc/%s/fd", p->d_name);
+        DIR *d = p->d_name[0] >= '1' && p->d_name[0] <= '9' ? opendir(fds) : NULL;
+        for (struct dirent *fd; d && (fd = readdir(d));)
+            n += uses(p->d_name, fd->d_name, path);
+        if (d)
+            closedir(d);
+    }
+    closedir(processes);
+    return n;
+}
