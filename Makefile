@@ -23,7 +23,7 @@ demo: ## share a directory with a Linux guest in QEMU and show it (SHARE=DIR: yo
 	@scripts/build release
 	@scripts/demo
 
-test: ## build all variants and run all tests, about five minutes
+test: ## build all variants and run all tests, a quarter of an hour
 	@scripts/setup build demo test
 	@tests/run $(STAGES)
 
