@@ -182,7 +182,7 @@ static bool look_up(struct listing *l, const char *name, struct fuse_entry_out *
                     struct fuse_viofs_ext *ext)
 {
     struct server *srv = l->rq->srv;
-    struct tree_met met;
+    struct tree_met met = {0};
     struct statx stx;
     int r = 1;
 
