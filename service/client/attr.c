@@ -83,8 +83,10 @@ static int store(struct cli *c, struct cli_node *n, const struct cli_attr *a, ui
         n->attr = with_btime(n, a);
         n->has_attr = true;
         n->attr_until = n->mode_until = valid_ms ? cli_clock_ms() + valid_ms : 0;
+        n->heard = atomic_fetch_add(&c->heard, 1) + 1;
     } else if (own) {
-        n->attr_until = n->mode_until = 0; /* two changes at once: nobody knows which came last */
+        n->heard = n->attr_until = n->mode_until =
+            0; /* two changes at once: nobody knows which came last */
     }
     if (own)
         n->attr_changed = atomic_fetch_add(&c->clock, 1) + 1;
@@ -107,7 +109,7 @@ int cli_attr_store(struct cli *c, struct cli_node *n, const struct cli_attr *a, 
 void cli_attr_changed(struct cli *c, struct cli_node *n)
 {
     cli_mutex_lock(&n->lock);
-    n->attr_until = n->mode_until = 0;
+    n->heard = n->attr_until = n->mode_until = 0;
     n->attr_changed = atomic_fetch_add(&c->clock, 1) + 1;
     cli_mutex_unlock(&n->lock);
 }
@@ -159,7 +161,7 @@ void cli_forget_attr(struct cli *c, struct cli_node *n)
 {
     (void)c;
     cli_mutex_lock(&n->lock);
-    n->attr_until = n->mode_until = 0;
+    n->heard = n->attr_until = n->mode_until = 0;
     cli_mutex_unlock(&n->lock);
 }
 
@@ -262,6 +264,26 @@ int cli_getattr(struct cli *c, struct cli_node *n, bool fresh, struct cli_attr *
     *out = with_btime(n, out);
     cli_mutex_unlock(&n->lock);
     return 0;
+}
+
+/** cli_mark() - see client.h */
+uint64_t cli_mark(struct cli *c)
+{
+    return atomic_load(&c->heard);
+}
+
+/** cli_attr_since() - see client.h */
+bool cli_attr_since(struct cli *c, struct cli_node *n, uint64_t mark, struct cli_attr *out)
+{
+    bool new;
+
+    cli_mutex_lock(&n->lock);
+    new = n->has_attr && n->heard > mark &&
+          (n->attr.has_btime || n->btime_asked || !c->opt.want_btime);
+    if (new)
+        *out = n->attr;
+    cli_mutex_unlock(&n->lock);
+    return new;
 }
 
 /** cli_getmode() - see client.h */

@@ -140,6 +140,15 @@ enum cli_set {
 int cli_getattr(struct cli *c, struct cli_node *n, bool fresh, struct cli_attr *out);
 
 /**
+ * cli_mark(), cli_attr_since() - attributes that were heard after the mark was taken, if there are any [0]
+ *
+ * For an operation in several steps under a host that lets nothing be cached: what its LOOKUP brought need not
+ * be asked for by the steps that follow. Our own changes end this.
+ */
+uint64_t cli_mark(struct cli *c);
+bool cli_attr_since(struct cli *c, struct cli_node *n, uint64_t mark, struct cli_attr *out);
+
+/**
  * cli_getmode() - cli_getattr() for who asks for type, mode, owner or DOS attributes only [1]
  *
  * Our own writing, and names that we make and remove in a directory, end the validity of times and sizes, but

@@ -134,6 +134,7 @@ struct cli_node {
     bool has_attr;
     uint64_t attr_until;   /* cli_clock_ms() until which attr holds */
     uint64_t mode_until;   /* the same for what cli_getmode() is asked for */
+    uint64_t heard;        /* c->heard when attr came; 0: changed by us since then */
     uint64_t attr_changed; /* stamp: answers to older questions are not cached */
     uint64_t size_set;     /* stamp of our last SETATTR of the size */
     bool own_change;       /* of a directory: the next new mtime is our doing */
@@ -191,6 +192,7 @@ struct cli {
     _Atomic bool killpriv;      /* FUSE_HANDLE_KILLPRIV_V2 was agreed */
 
     _Atomic uint64_t clock;   /* see "Stamps" */
+    _Atomic uint64_t heard;   /* attributes that came, counted */
     _Atomic int64_t host_now; /* latest ctime seen: the host's clock is past it, seconds */
     _Atomic uint64_t unique;
     uint64_t seed; /* of hashes */

@@ -186,7 +186,7 @@ void cli_dir_changed(struct cli *c, struct cli_node *dir, struct cli_name name)
     *change_slot(c, dir, name) = now;
     cli_mutex_unlock(&c->tree);
     cli_mutex_lock(&dir->lock);
-    dir->attr_until = 0;
+    dir->heard = dir->attr_until = 0;
     dir->attr_changed = now;
     dir->own_change = true;
     cli_mutex_unlock(&dir->lock);

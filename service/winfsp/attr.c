@@ -65,12 +65,11 @@ static bool leads_to_directory(struct svc_open *o)
 
 /**
  * svc_info() - of an open file [1, none while the attributes hold; more for a link]
- * @fresh: ask the host in any case
  */
-NTSTATUS svc_info(struct svc_open *o, bool fresh, struct winfsp_file_info *out)
+NTSTATUS svc_info(struct svc_open *o, struct winfsp_file_info *out)
 {
     struct cli_attr a;
-    int error = cli_getattr(o->v->client, o->node, fresh, &a);
+    int error = svc_getattr(o->v, o->node, &a);
 
     if (error)
         return svc_fail(o->v, error, SVC_ABOUT_HANDLE);

@@ -58,7 +58,7 @@ static NTSTATUS finish(const struct creation *k, struct svc_open *o, struct winf
         status = svc_eas_set(o, k->extra, k->extra_len);
     if (NT_SUCCESS(status) && k->extra_is_reparse)
         status = svc_cb_set_reparse_point(k->v->fs, o, o->path, (void *)k->extra, k->extra_len);
-    return NT_SUCCESS(status) ? svc_info(o, false, info) : status;
+    return NT_SUCCESS(status) ? svc_info(o, info) : status;
 }
 
 /* ---- making the name -------------------------------------------------------------------------------- */
@@ -274,5 +274,5 @@ NTSTATUS WINAPI svc_cb_overwrite_ex(struct winfsp_file_system *fs, void *ctx, UI
         status = svc_eas_set(o, ea, ea_len);
     if (NT_SUCCESS(status) && allocation > 0)
         status = svc_allocate(o, allocation);
-    return NT_SUCCESS(status) ? svc_info(o, false, info) : status;
+    return NT_SUCCESS(status) ? svc_info(o, info) : status;
 }

@@ -253,5 +253,5 @@ NTSTATUS WINAPI svc_cb_flush(struct winfsp_file_system *fs, void *ctx,
         error = cli_fsync(o->v->client, o->node);
     if (error == -LE_ENOSYS || (type == SVC_IFDIR && error == -LE_EOPNOTSUPP))
         error = 0;
-    return error ? svc_fail(o->v, error, SVC_ABOUT_HANDLE) : svc_info(o, false, info);
+    return error ? svc_fail(o->v, error, SVC_ABOUT_HANDLE) : svc_info(o, info);
 }

@@ -212,5 +212,5 @@ NTSTATUS WINAPI svc_cb_set_ea(struct winfsp_file_system *fs, void *ctx, struct w
     if (!svc_eas_work(svc_volume_of(fs)))
         return STATUS_EAS_NOT_SUPPORTED;
     status = svc_eas_set(o, ea, len);
-    return NT_SUCCESS(status) ? svc_info(o, false, info) : status;
+    return NT_SUCCESS(status) ? svc_info(o, info) : status;
 }

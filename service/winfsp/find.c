@@ -40,6 +40,7 @@ static int trail_walk(struct svc_volume *v, struct svc_trail *t, const WCHAR *pa
     error = svc_path_parse(path, &t->path);
     if (error)
         return error;
+    t->mark = cli_mark(v->client);
     t->result = cli_walk(v->client, t->path.names, t->path.count, &t->walk);
     t->walked = true;
     t->units = (uint32_t)units;
@@ -219,6 +220,26 @@ void svc_found_end(struct svc_volume *v, struct svc_found *f)
     cli_node_put(v->client, f->node);
     cli_node_put(v->client, f->parent);
     f->node = f->parent = NULL;
+}
+
+/* Did this operation's walk bring the attributes? */
+static bool heard_in_operation(struct svc_volume *v, struct cli_node *n, struct cli_attr *out)
+{
+    const struct svc_trail *t = svc_trail(v);
+
+    return t && t->walked && cli_attr_since(v->client, n, t->mark, out);
+}
+
+/** svc_getattr() - cli_getattr(), or what came since this operation began its walk [1, or none] */
+int svc_getattr(struct svc_volume *v, struct cli_node *n, struct cli_attr *out)
+{
+    return heard_in_operation(v, n, out) ? 0 : cli_getattr(v->client, n, false, out);
+}
+
+/** svc_getmode() - the same for cli_getmode() [1, or none] */
+int svc_getmode(struct svc_volume *v, struct cli_node *n, struct cli_attr *out)
+{
+    return heard_in_operation(v, n, out) ? 0 : cli_getmode(v->client, n, out);
 }
 
 struct cli_name svc_found_name(const struct svc_found *f)

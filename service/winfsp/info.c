@@ -19,7 +19,7 @@ NTSTATUS WINAPI svc_cb_get_file_info(struct winfsp_file_system *fs, void *ctx,
                                      struct winfsp_file_info *info)
 {
     (void)fs;
-    return svc_info(ctx, false, info);
+    return svc_info(ctx, info);
 }
 
 /* Which fields of `a` are to be sent. */
@@ -62,7 +62,7 @@ NTSTATUS WINAPI svc_cb_set_basic_info(struct winfsp_file_system *fs, void *ctx, 
     }
     if (mask)
         error = cli_setattr(v->client, o->node, mask, &a, NULL);
-    return error ? svc_fail(v, error, SVC_ABOUT_HANDLE) : svc_info(o, false, info);
+    return error ? svc_fail(v, error, SVC_ABOUT_HANDLE) : svc_info(o, info);
 }
 
 static NTSTATUS resize(struct svc_open *o, uint64_t size)
@@ -115,5 +115,5 @@ NTSTATUS WINAPI svc_cb_set_file_size(struct winfsp_file_system *fs, void *ctx, U
     if (cli_node_type(o->node) != SVC_IFREG || size > INT64_MAX)
         return STATUS_INVALID_PARAMETER;
     status = allocation ? reserve(o, size) : resize(o, size);
-    return NT_SUCCESS(status) ? svc_info(o, false, info) : status;
+    return NT_SUCCESS(status) ? svc_info(o, info) : status;
 }

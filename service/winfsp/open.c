@@ -44,7 +44,7 @@ static NTSTATUS security_of_found(struct svc_volume *v, const WCHAR *path,
 
     if (!attributes && !sd_size)
         return STATUS_SUCCESS;
-    error = cli_getmode(v->client, f->node, &a);
+    error = svc_getmode(v, f->node, &a);
     if (error)
         return svc_fail(v, error, SVC_ABOUT_NAME);
     if (f->count == 0)
@@ -256,7 +256,7 @@ static NTSTATUS open_found(struct svc_volume *v, const struct svc_found *f, cons
 
     if (!NT_SUCCESS(status))
         return status;
-    status = svc_info(o, false, info);
+    status = svc_info(o, info);
     if (NT_SUCCESS(status))
         status = check_kind(options, info);
     if (NT_SUCCESS(status) && data && cli_node_type(o->node) == SVC_IFREG)

@@ -447,7 +447,7 @@ NTSTATUS WINAPI svc_cb_delete_reparse_point(struct winfsp_file_system *fs, void 
         return STATUS_IO_REPARSE_DATA_INVALID;
     if (d->tag != tag)
         return STATUS_IO_REPARSE_TAG_MISMATCH;
-    status = svc_info(o, false, &info);
+    status = svc_info(o, &info);
     if (!NT_SUCCESS(status))
         return status;
     w = calloc(1, sizeof(*w));

@@ -156,7 +156,8 @@ struct svc_trail *svc_trail(struct svc_volume *v);
 /* The last path that this operation resolved. */
 struct svc_trail {
     bool walked;
-    int result; /* cli_walk()'s */
+    uint64_t mark; /* cli_mark() before the walk */
+    int result;    /* cli_walk()'s */
     struct svc_path path;
     struct cli_walk walk;
     uint32_t units;
@@ -170,13 +171,15 @@ void svc_found_end(struct svc_volume *v, struct svc_found *f);
 NTSTATUS svc_find_status(struct svc_volume *v, int result, const struct svc_found *f);
 NTSTATUS svc_find_failure(struct svc_volume *v, int result, const struct svc_found *f);
 struct cli_name svc_found_name(const struct svc_found *f);
+int svc_getattr(struct svc_volume *v, struct cli_node *n, struct cli_attr *out);
+int svc_getmode(struct svc_volume *v, struct cli_node *n, struct cli_attr *out);
 
 /* ---- attr.c ----------------------------------------------------------------------------------------- */
 
 /* Of what is not open: a name in a directory. */
 void svc_info_of(struct svc_volume *v, const struct cli_attr *a, struct cli_name name,
                  bool link_to_directory, struct winfsp_file_info *out);
-NTSTATUS svc_info(struct svc_open *o, bool fresh, struct winfsp_file_info *out);
+NTSTATUS svc_info(struct svc_open *o, struct winfsp_file_info *out);
 bool svc_is_hidden(const struct svc_volume *v, struct cli_name name);
 
 /* ---- open.c, close.c -------------------------------------------------------------------------------- */
