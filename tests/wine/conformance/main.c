@@ -22,16 +22,17 @@
 extern const struct group group_create, group_open, group_overwrite, group_share, group_data,
     group_append, group_size, group_times, group_attributes, group_rename, group_delete, group_list,
     group_link, group_names, group_fold, group_volume;
-extern const struct group group_security, group_posix, group_paths, group_aliases, group_reparse,
-    group_replay, group_notify, group_concurrency, group_ea, group_errors, group_host;
+extern const struct group group_security, group_posix, group_flush, group_paths, group_aliases,
+    group_reparse, group_replay, group_notify, group_concurrency, group_ea, group_errors,
+    group_host;
 
 static const struct group *const groups[] = {
-    &group_create,  &group_open,     &group_overwrite, &group_share,       &group_data,
-    &group_append,  &group_size,     &group_times,     &group_attributes,  &group_rename,
-    &group_delete,  &group_list,     &group_link,      &group_names,       &group_fold,
-    &group_volume,  &group_security, &group_posix,     &group_paths,       &group_aliases,
-    &group_reparse, &group_replay,   &group_notify,    &group_concurrency, &group_ea,
-    &group_errors,  &group_host,
+    &group_create,  &group_open,     &group_overwrite, &group_share,      &group_data,
+    &group_append,  &group_size,     &group_times,     &group_attributes, &group_rename,
+    &group_delete,  &group_list,     &group_link,      &group_names,      &group_fold,
+    &group_volume,  &group_security, &group_posix,     &group_flush,      &group_paths,
+    &group_aliases, &group_reparse,  &group_replay,    &group_notify,     &group_concurrency,
+    &group_ea,      &group_errors,   &group_host,
 };
 
 static struct {
