@@ -22,6 +22,8 @@ void thr_init(void);
 /* memory.c: where the machine's memory lies */
 #define MEM_PHYS_BASE 0x100000000ull
 void mem_init(void);
+/* mem_recycle() - for a machine that runs for long: addresses that were freed long ago are used again */
+void mem_recycle(void);
 void mem_leaks(void);
 int mem_fd(void);
 uint64_t mem_phys_size(void);

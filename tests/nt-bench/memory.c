@@ -17,6 +17,9 @@
  *   to leave alone, so that it can be mapped from /dev/mem as freely as a file, at addresses that a
  *   real device understands.
  *
+ *   A machine that runs for long (serve.c) would use its addresses up. After mem_recycle() a freed address is
+ *   used again for a block of as many pages, when many others of that size have been freed after it.
+ *
  *   A program's memory (mem_user) is mapped inaccessible: a driver that touches it by its user
  *   address, instead of through a mapping of locked pages, faults.
  *
@@ -46,8 +49,13 @@
 #define FILL_SLACK 0x5C
 #define FILL_FREED 0xDD
 
+/* With mem_recycle(): so many freed blocks of one size rest before the oldest is used again. */
+#define RECYCLED_PAGES 2304u /* larger blocks never are */
+#define REST(n_pages)  ((n_pages) <= 16 ? 8192u : 128u)
+
 struct block {
     struct mem_info info;
+    uint32_t next_freed; /* of the same size */
     uint32_t first_page; /* in the address space, without the guard */
     uint32_t n_pages;
     bool borrowed; /* pages belong to another block */
@@ -69,6 +77,10 @@ static struct {
     uint8_t used_contiguous[CONTIGUOUS_PAGES];
     uint32_t contiguous_hint;
     uint64_t live_bytes[MEM_BENCH + 1];
+    bool recycle;
+    struct {
+        uint32_t first, last, n;
+    } freed[RECYCLED_PAGES]; /* by size, oldest first */
 } m = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static const char *const kind_names[] = {
@@ -186,10 +198,45 @@ static void return_page(uint32_t page)
 
 /* ---- blocks ---------------------------------------------------------------------------------- */
 
-static struct block *new_block(uint32_t n_pages)
+void mem_recycle(void)
+{
+    m.recycle = true;
+}
+
+/* The addresses of a block that was freed long ago; NULL: none */
+static struct block *recycled_block(uint32_t n_pages)
 {
     struct block *b;
 
+    if (!m.recycle || n_pages >= RECYCLED_PAGES || m.freed[n_pages].n <= REST(n_pages))
+        return NULL;
+    b = &m.block[m.freed[n_pages].first];
+    m.freed[n_pages].first = b->next_freed;
+    m.freed[n_pages].n--;
+    b->borrowed = false;
+    return b;
+}
+
+static void rest_block(struct block *b)
+{
+    uint32_t serial = (uint32_t)b->info.serial;
+
+    if (!m.recycle || b->n_pages >= RECYCLED_PAGES)
+        return;
+    b->next_freed = 0;
+    if (m.freed[b->n_pages].n++ == 0)
+        m.freed[b->n_pages].first = serial;
+    else
+        m.block[m.freed[b->n_pages].last].next_freed = serial;
+    m.freed[b->n_pages].last = serial;
+}
+
+static struct block *new_block(uint32_t n_pages)
+{
+    struct block *b = recycled_block(n_pages);
+
+    if (b)
+        return b;
     if (m.n_blocks == MAX_BLOCKS || m.next_page + n_pages + 1 > SPACE_PAGES)
         ver_stop("bench", "address space used up");
     b = &m.block[m.n_blocks];
@@ -229,6 +276,7 @@ static void unmap_block(struct block *b)
         ver_stop("bench", "cannot unmap");
     b->info.live = false;
     m.live_bytes[b->info.kind] -= b->info.size;
+    rest_block(b);
 }
 
 static struct block *block_at(const void *p)

@@ -482,6 +482,7 @@ int serve_main(int argc, char **argv)
     if (parse(argc, argv, &unplugged) != 0)
         return 2;
     mem_init();
+    mem_recycle();
     thr_init();
     trap_init();
     nt_begin();
