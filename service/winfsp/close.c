@@ -71,7 +71,7 @@ static void delete_name(struct svc_open *o, const WCHAR *path)
     else if (error == 0)
         error = cli_unlink(v->client, f.parent, svc_found_name(&f));
     svc_found_end(v, &f);
-    if (error) {
+    if (error && error != -LE_ENOENT) { /* what the host has deleted first is gone as well */
         svc_fail(v, error, SVC_ABOUT_NAME);
         svc_volume_log(v, 1, L"%ls: could not be deleted (error %d)", path, -error);
         return;
