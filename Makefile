@@ -18,10 +18,10 @@ help: ## this list
 setup: ## install the Debian packages that all targets need
 	@scripts/setup
 
-demo: ## share a directory with a Linux guest in QEMU and show it (SHARE=DIR: your directory)
+demo: ## share a directory with Windows programs and a Linux guest, and show it (SHARE=DIR: your directory)
 	@scripts/setup build demo
-	@scripts/build release
-	@scripts/demo
+	@tests/wine/chain/build
+	@scripts/demo-windows
 
 test: ## build all variants and run all tests, a quarter of an hour
 	@scripts/setup build demo test

@@ -228,7 +228,7 @@ class Share:
         with open(self.daemon_log, "ab") as log:
             self.daemon = subprocess.Popen(
                 [os.path.join(BUILD, "release", "virtiofsd", "virtiofsd"), "--socket-path=" + self.socket,
-                 "-o", f"source={self.directory}", *self.daemon_options],
+                 "-o", "source=" + self.directory.replace(",", ",,"), *self.daemon_options],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         wait_for_path(self.socket, 10, alive=[self.daemon])
 
