@@ -165,7 +165,7 @@ uint32_t door_create(struct door_client *d, struct door_open *c, uint64_t *handl
                                      c->sd_len, c->ea_len, c->flags},
                              .u64 = {c->allocation, c->directory},
                              .data_len = c->sd_len + c->ea_len};
-    uint8_t *data = malloc(call.data_len + 1u);
+    uint8_t *data = calloc(1, call.data_len + 1u);
     struct door_reply reply;
     if (c->sd_len)
         memcpy(data, c->sd, c->sd_len);
