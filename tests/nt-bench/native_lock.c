@@ -29,7 +29,7 @@ void seh_handler(void)
 /* The bench handles faults itself; memory that a scenario leaves behind ends with its process. */
 #define SANITIZER_OPTIONS                                                                          \
     "handle_segv=0:handle_sigbus=0:handle_sigill=0:handle_sigfpe=0:use_sigaltstack=0:"             \
-    "detect_leaks=0:exitcode=99:halt_on_error=1:report_signal_unsafe=0:malloc_context_size=2:"        \
+    "detect_leaks=0:exitcode=99:halt_on_error=1:report_signal_unsafe=0:malloc_context_size=2:"     \
     "quarantine_size_mb=16"
 
 const char *__asan_default_options(void);
