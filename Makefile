@@ -8,7 +8,7 @@ PREFIX ?= /usr/local
 export VIOFS_BUILD := $(abspath $(BUILD))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak fuzz bench lint format dist install clean
+.PHONY: help setup demo test soak stress fuzz bench lint format dist install clean
 
 help: ## this list
 	@echo "viofs: share a directory of a Linux host with virtual machines"
@@ -30,6 +30,11 @@ test: ## build all variants and run all tests, a quarter of an hour
 soak: ## the tests with their long lists, an hour or two
 	@scripts/setup build demo test
 	@tests/run --soak $(STAGES)
+
+stress: ## the Windows chain under load, its daemon killed every ten seconds, for SECONDS (default 600)
+	@scripts/setup build test
+	@tests/wine/chain/build
+	@tests/wine/stress/run $(or $(SECONDS),600)
 
 fuzz: ## ten million executions of each fuzzer
 	@scripts/setup build test
