@@ -157,7 +157,12 @@ static void unmount(struct share *s)
     if (!v)
         return;
     set_volume(s, NULL);
-    svc_volume_stop(v);
+    if (!svc_volume_stop(v)) {
+        svc_say(s->all->env.log, SVC_LOG_WARNING,
+                L"share '%ls': the host still has requests of it; their memory is left to them",
+                s->status.tag);
+        s->transport = NULL;
+    }
     svc_say(s->all->env.log, SVC_LOG_INFO, L"share '%ls' is no longer mounted on %ls",
             s->status.tag, s->status.mount_point);
     s->status.mount_point[0] = 0;
@@ -208,6 +213,8 @@ static NTSTATUS start_volume(struct share *s)
 
     if (status >= 0)
         set_volume(s, v);
+    else if ((uint32_t)status == NT_TIMEOUT)
+        s->transport = NULL; /* left to what it still carries */
     return status;
 }
 

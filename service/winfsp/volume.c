@@ -207,8 +207,7 @@ NTSTATUS svc_volume_start(struct svc_volume **out, const struct winfsp_api *api,
     if (NT_SUCCESS(status))
         status = mount(v);
     if (!NT_SUCCESS(status)) {
-        svc_volume_stop(v);
-        return status;
+        return svc_volume_stop(v) ? status : STATUS_IO_TIMEOUT;
     }
     *out = v;
     return STATUS_SUCCESS;
@@ -217,7 +216,7 @@ NTSTATUS svc_volume_start(struct svc_volume **out, const struct winfsp_api *api,
 /* ---- stop ------------------------------------------------------------------------------------------- */
 
 /** svc_volume_stop() - see volume.h; also what is left of a start that failed */
-void svc_volume_stop(struct svc_volume *v)
+bool svc_volume_stop(struct svc_volume *v)
 {
     InterlockedExchange(&v->stopping, 1);
     if (v->fs) {
@@ -229,13 +228,14 @@ void svc_volume_stop(struct svc_volume *v)
     svc_guard_free(v);
     while (v->opens) /* WinFsp closes nothing when it is told to stop */
         svc_open_free(v->opens);
-    if (v->client)
-        cli_close(v->client);
+    if (v->client && cli_close(v->client) < 0)
+        return false; /* its answers, should they come, log through the volume */
     if (v->security)
         LocalFree(v->security);
     for (unsigned i = 0; i < ARRAYSIZE(v->strings); i++)
         free(v->strings[i]);
     free(v);
+    return true;
 }
 
 /** svc_cb_dispatcher_stopped() - WinFsp's driver went away, or we stopped it */

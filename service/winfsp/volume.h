@@ -66,12 +66,21 @@ struct svc_volume_state {
  * @api: the loaded DLL's functions (abi/winfsp.h), for the life of the volume
  *
  * Return: STATUS_SUCCESS; STATUS_OBJECT_NAME_COLLISION when the mount point is taken,
- *   STATUS_DEVICE_NOT_CONNECTED when the host does not answer, what WinFsp said otherwise. On failure nothing is left.
+ *   STATUS_DEVICE_NOT_CONNECTED when the host does not answer, what WinFsp said otherwise. On failure nothing is left,
+ *   but after STATUS_IO_TIMEOUT the transport, as svc_volume_stop() says.
  */
 NTSTATUS svc_volume_start(struct svc_volume **out, const struct winfsp_api *api,
                           struct cli_transport *transport,
                           const struct svc_volume_options *options);
-void svc_volume_stop(struct svc_volume *v);
+
+/**
+ * svc_volume_stop() - unmount, end the session, free
+ *
+ * Return: true; false when the host still has requests after the client's patience. Then what those requests may
+ *   come back to stays for good: the session, the volume's own memory, and the caller leaves the transport. The
+ *   device may be closed: that cancels them.
+ */
+bool svc_volume_stop(struct svc_volume *v);
 
 /** svc_volume_recover() - the session is gone (new epoch, device back): INIT again under the same mount */
 NTSTATUS svc_volume_recover(struct svc_volume *v);
