@@ -121,13 +121,17 @@ def section(found):
     return "\n".join(lines)
 
 
-def update(found, document):
-    """Put the driver's section into @document, in place of the last one."""
+def replace_section(document, title, section_text):
+    """Put a section into @document, in place of the one with that title or before the goals."""
     text = document.read_text()
-    before, _, rest = text.partition(TITLE + "\n")
+    before, _, rest = text.partition(title + "\n")
     after = re.search(r"^## ", rest, re.MULTILINE)
     tail = rest[after.start():] if after else ""
     if not rest and "## Against the goals" in before:
         before, _, tail = before.partition("## Against the goals")
         tail = "## Against the goals" + tail
-    document.write_text(before + section(found) + ("\n" + tail if tail else ""))
+    document.write_text(before + section_text + ("\n" + tail if tail else ""))
+
+
+def update(found, document):
+    replace_section(document, TITLE, section(found))
