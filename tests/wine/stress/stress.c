@@ -8,9 +8,9 @@
  * whether it is there and its bytes. It does random operations and compares every answer with the model. The
  * script that kills the daemon writes "down" to standard input before and "up" after it was replaced. An
  * operation that fails while the daemon is away, or within GRACE_MS of its return, may have happened or not
- * (and so may a removal that succeeds): the thread asks until it gets an answer, which must be the old state or the new one (for data: byte by byte,
- * a write may be cut), and goes on from there. A failure at any other time is a finding. At the end the
- * models are compared with the volume and with the shared directory on the host.
+ * (and so may a removal that succeeds): the thread asks until it gets an answer, which must be the old state or
+ * the new one (for data: byte by byte, a write may be cut), and goes on from there. A failure at any other time
+ * is a finding. At the end the models are compared with the volume and with the shared directory on the host.
  *
  * Ownership: each thread its model.   Locks: none; the state of the daemon and the findings are atomic.
  */
