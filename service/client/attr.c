@@ -135,7 +135,8 @@ bool cli_attr_peek(struct cli *c, struct cli_node *n, struct cli_attr *out)
 
     cli_mutex_lock(&n->lock);
     holds = n->has_attr && cli_clock_ms() < n->attr_until &&
-            (n->attr.has_btime || n->btime_asked || !c->opt.want_btime);
+            (n->attr.has_btime || n->btime_asked || !c->opt.want_btime ||
+             cli_enosys(c, VIOFS_FUSE_STATX));
     if (holds)
         *out = n->attr;
     cli_mutex_unlock(&n->lock);

@@ -473,6 +473,23 @@ static void test_a_host_that_does_not_know_statx_is_asked_once(void **state)
     assert_int_equal(g->f.count[VIOFS_FUSE_STATX], 1);
 }
 
+static void test_attributes_hold_on_a_host_without_birth_times(void **state)
+{
+    struct rig *g = *state;
+    struct cli_attr a;
+
+    g->f.extension = g->f.statx = false;
+    g->o.want_btime = true;
+    fake_add(&g->f, 0, "a", FILE_MODE);
+    rig_up(state);
+    assert_int_equal(cli_getattr(g->c, g->root, true, &a), 0); /* hears ENOSYS */
+    struct cli_node *n = rig_lookup(g, g->root, "a");
+    rig_trips(g);
+    assert_int_equal(cli_getattr(g->c, n, false, &a), 0);
+    assert_int_equal(rig_trips(g), 0);
+    cli_node_put(g->c, n);
+}
+
 /* ---- ENOSYS and the like ----------------------------------------------------------------------------------- */
 
 static void test_what_the_host_does_not_know_is_asked_once(void **state)
@@ -577,6 +594,7 @@ int main(void)
         RIG_TEST(test_a_write_asked_for_before_a_truncation_leaves_the_size_open),
         RIG_TEST(test_birth_times_of_a_plain_host_cost_one_statx_per_node),
         RIG_TEST(test_a_host_that_does_not_know_statx_is_asked_once),
+        RIG_TEST(test_attributes_hold_on_a_host_without_birth_times),
         RIG_TEST(test_what_the_host_does_not_know_is_asked_once),
         RIG_TEST(test_enosys_for_what_every_host_knows_is_not_remembered),
         RIG_TEST(test_a_read_only_share_refuses_changes_without_asking),
