@@ -9,6 +9,9 @@
  *   flag and the path. An error cannot be reported there, so what can be known is checked when the file is
  *   marked: a directory must be empty, the share writable.
  *
+ *   The program has been told that the file goes, so a host that is away is waited for: while the session is lost
+ *   the deletion is tried again, and what was deleted before an answer came is simply not found then.
+ *
  *   The name is only removed if it still leads to the file of the handle. The host may have put another
  *   file in its place; that one stays.
  *
@@ -17,6 +20,8 @@
  * Locks: the guard's stripe of the directory while deleting.
  */
 #include "service/winfsp/svc.h"
+
+enum { RETRY_MS = 100, UNNOTICED_MS = 3000 };
 
 static bool take_none(void *user, const struct cli_dirent *e)
 {
@@ -58,19 +63,52 @@ NTSTATUS WINAPI svc_cb_set_delete(struct winfsp_file_system *fs, void *ctx, WCHA
     return cli_node_type(o->node) == SVC_IFDIR ? svc_directory_is_empty(o) : STATUS_SUCCESS;
 }
 
-static void delete_name(struct svc_open *o, const WCHAR *path)
+/* Return: 0; -errno, -LE_EEXIST when another file has this name by now. */
+static int delete_once(struct svc_open *o, const WCHAR *path)
 {
     struct svc_volume *v = o->v;
     struct svc_found f;
     int error = svc_find(v, path, &f);
 
     if (error == 0 && (f.node != o->node || !f.parent))
-        error = -LE_ESTALE; /* another file has this name by now */
+        error = -LE_EEXIST;
     else if (error == 0 && cli_node_type(f.node) == SVC_IFDIR)
         error = cli_rmdir(v->client, f.parent, svc_found_name(&f));
     else if (error == 0)
         error = cli_unlink(v->client, f.parent, svc_found_name(&f));
     svc_found_end(v, &f);
+    return error;
+}
+
+/* How long a failed deletion is tried again: the session may be about to come back. Milliseconds. */
+static uint64_t patience(const struct svc_volume *v, int error)
+{
+    switch (error) {
+    case -LE_ENOTCONN:
+    case -LE_ETIMEDOUT:
+        return (v->options.stall_seconds ? v->options.stall_seconds : SVC_STALL_SECONDS) * 1000ull;
+    case -LE_EIO: /* what a daemon says that was replaced, until the client notices */
+    case -LE_EBADF:
+    case -LE_ESTALE:
+        return UNNOTICED_MS;
+    default:
+        return 0;
+    }
+}
+
+static void delete_name(struct svc_open *o, const WCHAR *path)
+{
+    struct svc_volume *v = o->v;
+    uint64_t begin = GetTickCount64();
+    int error = delete_once(o, path);
+
+    while (GetTickCount64() - begin < patience(v, error) && !v->stopping) {
+        svc_fail(v, error, SVC_ABOUT_NAME); /* the ticking thread recovers */
+        if (svc_trail(v))
+            svc_trail_end(v, svc_trail(v));
+        Sleep(RETRY_MS);
+        error = delete_once(o, path);
+    }
     if (error && error != -LE_ENOENT) { /* what the host has deleted first is gone as well */
         svc_fail(v, error, SVC_ABOUT_NAME);
         svc_volume_log(v, 1, L"%ls: could not be deleted (error %d)", path, -error);

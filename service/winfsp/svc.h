@@ -41,6 +41,11 @@
 #define SVC_STRIPES      256 /* guard.c */
 #define SVC_TWIN_BUCKETS 256
 
+#define SVC_STALL_SECONDS 30 /* unless told otherwise */
+/* Dispatcher threads, unless told otherwise. They wait for the host, not for a processor: WinFsp's own choice, one
+ * for each processor, would let four creates at a time be under way on most machines. */
+#define SVC_THREADS 16
+
 /* Missing from user-mode headers: MS-SMB2 2.2.13, MS-FSCC 2.4.42.2 */
 #define SVC_OPTION_DIRECTORY     0x00000001u
 #define SVC_OPTION_NOT_DIRECTORY 0x00000040u

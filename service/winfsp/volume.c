@@ -26,7 +26,7 @@
 #include "service/winfsp/mount.h"
 #include "service/winfsp/params.h"
 
-enum { LOG_UNITS = 512, DEFAULT_STALL_S = 30 };
+enum { LOG_UNITS = 512 };
 
 /** svc_volume_log() - level: 0 error, 1 warning, 2 debug */
 void svc_volume_log(struct svc_volume *v, int level, const WCHAR *format, ...)
@@ -111,7 +111,7 @@ static void read_tag(struct svc_volume *v, struct cli_transport *transport)
 
 static NTSTATUS start_session(struct svc_volume *v, struct cli_transport *transport)
 {
-    uint32_t stall = v->options.stall_seconds ? v->options.stall_seconds : DEFAULT_STALL_S;
+    uint32_t stall = v->options.stall_seconds ? v->options.stall_seconds : SVC_STALL_SECONDS;
     struct cli_options o = {.case_insensitive = v->options.case_insensitive,
                             .read_only = v->options.read_only,
                             .want_btime = true,
@@ -181,7 +181,9 @@ static NTSTATUS mount(struct svc_volume *v)
     v->fs->leave_operation = svc_guard_leave;
     v->api->set_debug_log(v->fs, v->options.debug_flags);
     status = svc_mount(v->api, v->fs, v->options.mount_point);
-    return NT_SUCCESS(status) ? v->api->start_dispatcher(v->fs, v->options.threads) : status;
+    return NT_SUCCESS(status) ? v->api->start_dispatcher(
+                                    v->fs, v->options.threads ? v->options.threads : SVC_THREADS)
+                              : status;
 }
 
 /** svc_volume_start() - see volume.h */

@@ -47,7 +47,7 @@ struct svc_volume_options {
     uint32_t debug_flags;   /* WinFsp's debug log mask */
     uint32_t stall_seconds; /* 0: 30 */
     uint32_t poll_seconds;  /* -n: open directories are looked at this often, 0: never */
-    uint32_t threads;       /* dispatcher threads, 0: WinFsp's choice */
+    uint32_t threads;       /* dispatcher threads, 0: 16 */
     void (*log)(void *user, int level, const wchar_t *text); /* 0 error, 1 warning, 2 debug */
     /* the volume ended by itself: WinFsp's driver stopped, or the host stopped responding or came back */
     void (*event)(void *user, enum svc_volume_event event);
