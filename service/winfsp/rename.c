@@ -76,7 +76,7 @@ static NTSTATUS replace_target(struct renaming *r, struct cli_name asked)
     error = move(r, there, 0);
     if (error == -LE_ENOTDIR || error == -LE_EISDIR)
         return STATUS_ACCESS_DENIED; /* it changed its kind meanwhile */
-    if (error == 0 && (asked.len != there.len || memcmp(asked.bytes, there.bytes, asked.len)))
+    if (error == 0 && (asked.len != there.len || memcmp(asked.bytes, there.bytes, asked.len) != 0))
         error =
             cli_rename(v->client, r->to.parent, there, r->to.parent, asked, CLI_RENAME_NOREPLACE);
     return svc_fail(v, error, SVC_ABOUT_NAME);
