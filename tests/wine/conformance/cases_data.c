@@ -268,7 +268,7 @@ static void a_file_that_was_deleted_is_still_written_and_read(struct t *t)
     handle a = MAKE(t, "f"), b = OPEN(t, "f", .access = DELETE);
 
     nt_puts(t, a, 0, "first");
-    OK(t, nt_delete_ex(t, b, DISPOSITION_DELETE | DISPOSITION_POSIX));
+    OK(t, nt_delete_ex(t, b, FILE_DISPOSITION_DELETE | FILE_DISPOSITION_POSIX_SEMANTICS));
     nt_close(t, b);
     CHECK(t, !host_exists(t, "f"));
     nt_puts(t, a, 5, " second");

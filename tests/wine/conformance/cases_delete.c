@@ -156,7 +156,7 @@ static void posix_deletion_takes_the_name_at_the_close_of_the_deleter(struct t *
 {
     host_puts(t, "f", "text");
     handle a = OPEN(t, "f"), b = OPEN(t, "f", .access = DELETE);
-    OK(t, nt_delete_ex(t, b, DISPOSITION_DELETE | DISPOSITION_POSIX));
+    OK(t, nt_delete_ex(t, b, FILE_DISPOSITION_DELETE | FILE_DISPOSITION_POSIX_SEMANTICS));
     nt_close(t, b);
     CHECK(t, !host_exists(t, "f"));
     TEXT(t, "text", nt_gets(t, a, 0));
@@ -166,7 +166,7 @@ static void a_name_deleted_the_posix_way_can_be_made_again(struct t *t)
 {
     host_puts(t, "f", "old");
     handle a = OPEN(t, "f"), b = OPEN(t, "f", .access = DELETE);
-    OK(t, nt_delete_ex(t, b, DISPOSITION_DELETE | DISPOSITION_POSIX));
+    OK(t, nt_delete_ex(t, b, FILE_DISPOSITION_DELETE | FILE_DISPOSITION_POSIX_SEMANTICS));
     nt_close(t, b);
     handle c = MAKE(t, "f");
     nt_puts(t, c, 0, "new");
@@ -178,7 +178,7 @@ static void a_file_deleted_the_posix_way_tells_its_size(struct t *t)
 {
     host_puts(t, "f", "12345");
     handle a = OPEN(t, "f"), b = OPEN(t, "f", .access = DELETE);
-    OK(t, nt_delete_ex(t, b, DISPOSITION_DELETE | DISPOSITION_POSIX));
+    OK(t, nt_delete_ex(t, b, FILE_DISPOSITION_DELETE | FILE_DISPOSITION_POSIX_SEMANTICS));
     nt_close(t, b);
     nt_control(t, DOOR_CONTROL_DROP_INFO_CACHE, 0);
     EQUAL(t, 5, nt_standard(t, a).size);
@@ -192,7 +192,7 @@ static void a_directory_with_something_in_it_is_not_deleted_the_posix_way(struct
     host_puts(t, "d\\f", "");
     handle h = OPEN(t, "d", .access = DELETE, .options = FILE_DIRECTORY_FILE);
     EXPECT(t, STATUS_DIRECTORY_NOT_EMPTY,
-           nt_delete_ex(t, h, DISPOSITION_DELETE | DISPOSITION_POSIX));
+           nt_delete_ex(t, h, FILE_DISPOSITION_DELETE | FILE_DISPOSITION_POSIX_SEMANTICS));
     CHECK(t, host_exists(t, "d"));
 }
 
@@ -201,7 +201,9 @@ static void read_only_is_ignored_when_told_so(struct t *t)
     host_puts(t, "f", "");
     host_chmod(t, "f", 0444);
     handle h = OPEN(t, "f", .access = DELETE);
-    OK(t, nt_delete_ex(t, h, DISPOSITION_DELETE | DISPOSITION_POSIX | DISPOSITION_IGNORE_READONLY));
+    OK(t, nt_delete_ex(t, h,
+                       FILE_DISPOSITION_DELETE | FILE_DISPOSITION_POSIX_SEMANTICS |
+                           FILE_DISPOSITION_IGNORE_READONLY_ATTRIBUTE));
     nt_close(t, h);
     CHECK(t, !host_exists(t, "f"));
 }
@@ -210,7 +212,7 @@ static void the_other_projects_class_works_without_posix_too(struct t *t)
 {
     host_puts(t, "f", "");
     handle h = OPEN(t, "f", .access = DELETE);
-    OK(t, nt_delete_ex(t, h, DISPOSITION_DELETE));
+    OK(t, nt_delete_ex(t, h, FILE_DISPOSITION_DELETE));
     nt_close(t, h);
     CHECK(t, !host_exists(t, "f"));
 }

@@ -112,7 +112,7 @@ static void a_posix_deletion_of_a_replaced_file_leaves_the_new_one(struct t *t)
 
     host_replace(t, "f", "new");
     nap(t);
-    OK(t, nt_delete_ex(t, h, DISPOSITION_DELETE | DISPOSITION_POSIX));
+    OK(t, nt_delete_ex(t, h, FILE_DISPOSITION_DELETE | FILE_DISPOSITION_POSIX_SEMANTICS));
     nt_close(t, h);
     TEXT(t, "new", host_gets(t, "f"));
 }

@@ -9,8 +9,8 @@
 
 #include "tests/wine/conformance/conf.h"
 
-#define POSIX_DELETE (DISPOSITION_DELETE | DISPOSITION_POSIX)
-#define POSIX_MOVE   (RENAME_REPLACE | RENAME_POSIX)
+#define POSIX_DELETE (FILE_DISPOSITION_DELETE | FILE_DISPOSITION_POSIX_SEMANTICS)
+#define POSIX_MOVE   (FILE_RENAME_REPLACE_IF_EXISTS | FILE_RENAME_POSIX_SEMANTICS)
 
 /* Deletes the POSIX way and closes. */
 static void unlink_now(struct t *t, const char *name)
@@ -183,7 +183,8 @@ static void deletion_at_close_can_not_be_switched_on_later(struct t *t)
     host_puts(t, "f", "text");
     handle h = OPEN(t, "f", .access = DELETE);
 
-    EXPECT(t, STATUS_NOT_SUPPORTED, nt_delete_ex(t, h, DISPOSITION_DELETE | DISPOSITION_ON_CLOSE));
+    EXPECT(t, STATUS_NOT_SUPPORTED,
+           nt_delete_ex(t, h, FILE_DISPOSITION_DELETE | FILE_DISPOSITION_ON_CLOSE));
     nt_close(t, h);
     CHECK(t, host_exists(t, "f"));
 }
@@ -255,7 +256,7 @@ static void a_read_only_target_is_replaced_when_told_so(struct t *t)
     host_puts(t, "f", "new");
     host_puts(t, "g", "old");
     host_chmod(t, "g", 0444);
-    OK(t, move_now(t, "f", "g", POSIX_MOVE | RENAME_IGNORE_READONLY));
+    OK(t, move_now(t, "f", "g", POSIX_MOVE | FILE_RENAME_IGNORE_READONLY_ATTRIBUTE));
     TEXT(t, "new", host_gets(t, "g"));
 }
 
@@ -265,7 +266,7 @@ static void open_files_follow_their_directory(struct t *t)
     host_puts(t, "d\\f", "text");
     handle h = OPEN(t, "d\\f");
 
-    OK(t, move_now(t, "d", "e", RENAME_POSIX));
+    OK(t, move_now(t, "d", "e", FILE_RENAME_POSIX_SEMANTICS));
     TEXT(t, (keep_printf(t, "%s\\e\\f", case_dir(t))), nt_name(t, h));
     nt_puts(t, h, 0, "TEXT");
     TEXT(t, "TEXT", host_gets(t, "e\\f"));
@@ -277,7 +278,7 @@ static void a_file_that_followed_is_deleted_where_it_is(struct t *t)
     host_puts(t, "d\\f", "text");
     handle h = OPEN(t, "d\\f");
 
-    OK(t, move_now(t, "d", "e", RENAME_POSIX));
+    OK(t, move_now(t, "d", "e", FILE_RENAME_POSIX_SEMANTICS));
     OK(t, nt_delete(t, h, true));
     nt_close(t, h);
     TEXT(t, "", host_names(t, "e"));

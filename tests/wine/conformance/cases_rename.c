@@ -79,7 +79,7 @@ static void a_target_that_is_open_is_replaced_by_posix_rules(struct t *t)
     host_puts(t, "f", "new");
     host_puts(t, "g", "old");
     handle g = OPEN(t, "g"), f = OPEN(t, "f");
-    OK(t, nt_rename_ex(t, f, "g", RENAME_REPLACE | RENAME_POSIX));
+    OK(t, nt_rename_ex(t, f, "g", FILE_RENAME_REPLACE_IF_EXISTS | FILE_RENAME_POSIX_SEMANTICS));
     TEXT(t, "new", host_gets(t, "g"));
     TEXT(t, "old", nt_gets(t, g, 0));
 }
@@ -89,7 +89,7 @@ static void posix_rules_without_replace_overwrite_nothing(struct t *t)
     host_puts(t, "f", "new");
     host_puts(t, "g", "old");
     handle f = OPEN(t, "f");
-    EXPECT(t, STATUS_OBJECT_NAME_COLLISION, nt_rename_ex(t, f, "g", RENAME_POSIX));
+    EXPECT(t, STATUS_OBJECT_NAME_COLLISION, nt_rename_ex(t, f, "g", FILE_RENAME_POSIX_SEMANTICS));
     TEXT(t, "old", host_gets(t, "g"));
 }
 

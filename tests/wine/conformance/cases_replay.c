@@ -34,7 +34,8 @@ static uint32_t move_file(struct t *t, const char *from, const char *to, bool re
     if (status != STATUS_SUCCESS)
         return status;
     /* Windows 10 tries POSIX semantics first */
-    status = nt_rename_ex(t, h, to, (replace ? RENAME_REPLACE : 0) | RENAME_POSIX);
+    status = nt_rename_ex(
+        t, h, to, (replace ? FILE_RENAME_REPLACE_IF_EXISTS : 0) | FILE_RENAME_POSIX_SEMANTICS);
     nt_close(t, h);
     return status;
 }
@@ -49,7 +50,7 @@ static uint32_t delete_file(struct t *t, const char *name)
 
     if (status != STATUS_SUCCESS)
         return status;
-    status = nt_delete_ex(t, h, DISPOSITION_DELETE | DISPOSITION_POSIX);
+    status = nt_delete_ex(t, h, FILE_DISPOSITION_DELETE | FILE_DISPOSITION_POSIX_SEMANTICS);
     if (status == STATUS_INVALID_PARAMETER || status == STATUS_NOT_SUPPORTED)
         status = nt_delete(t, h, true);
     nt_close(t, h);
@@ -78,7 +79,8 @@ static void replace_file(struct t *t, const char *name, const char *by, const ch
     OK(t, nt_set_security(t, new, DACL_SECURITY_INFORMATION, sd, n));
     if (backup)
         OK(t, nt_rename(t, old, backup, true));
-    OK(t, nt_rename_ex(t, new, name, backup ? 0 : RENAME_REPLACE | RENAME_POSIX));
+    OK(t, nt_rename_ex(t, new, name,
+                       backup ? 0 : FILE_RENAME_REPLACE_IF_EXISTS | FILE_RENAME_POSIX_SEMANTICS));
     nt_close(t, old);
     nt_close(t, new);
 }
@@ -207,7 +209,7 @@ static void delete_tree(struct t *t, const char *name)
                 OK(t, delete_file(t, path));
         }
     EXPECT(t, STATUS_NO_MORE_FILES, l->status);
-    OK(t, nt_delete_ex(t, d, DISPOSITION_DELETE | DISPOSITION_POSIX));
+    OK(t, nt_delete_ex(t, d, FILE_DISPOSITION_DELETE | FILE_DISPOSITION_POSIX_SEMANTICS));
     nt_close(t, d);
 }
 
@@ -305,7 +307,8 @@ static void a_compiler_writes_through_a_temporary_file(struct t *t)
     for (unsigned i = 0; i < 16; i++)
         OK(t, nt_write(t, h, (int64_t)i * 1024, keep(t, 1024), 1024));
     OK(t, nt_set_size(t, h, 16000));
-    OK(t, nt_rename_ex(t, h, "main.obj", RENAME_REPLACE | RENAME_POSIX));
+    OK(t,
+       nt_rename_ex(t, h, "main.obj", FILE_RENAME_REPLACE_IF_EXISTS | FILE_RENAME_POSIX_SEMANTICS));
     nt_close(t, h);
     EQUAL(t, 16000, host_stat(t, "main.obj").st_size);
     TEXT(t, "main.obj", host_names(t, ""));
