@@ -20,6 +20,7 @@ MACHINE_AMD64 = 0x8664
 CHARACTERISTICS = {"executable image": 0x0002, "large addresses": 0x0020}
 DLL_CHARACTERISTICS = {"high entropy VA": 0x0020, "dynamic base": 0x0040, "NX compatible": 0x0100}
 SUBSYSTEM_NATIVE = 1
+FILE_TYPE_DRIVER = 3
 SECTION_EXECUTE, SECTION_WRITE = 0x20000000, 0x80000000
 MODULES = {"ntoskrnl.exe", "hal.dll"}
 EXPORT, IMPORT, RESOURCE, EXCEPTION, SECURITY, RELOC, DEBUG = range(7)
@@ -117,26 +118,81 @@ class Image:
         return [struct.unpack_from("<III", self.data, at + i) for i in range(0, size, 12)]
 
 
-def check_headers(image, bad):
+def check_image(image, subsystem, bad):
+    """What holds for whatever of ours Windows loads. subsystem: (number, name)"""
     if image.machine != MACHINE_AMD64:
         bad(f"machine {image.machine:#x}, not x64")
     if image.timestamp != 0:
         bad("carries a time stamp: two builds would differ")
-    for name, bit in CHARACTERISTICS.items():
-        if not image.characteristics & bit:
-            bad("is not marked: " + name)
     if image.characteristics & 0x0001:
         bad("relocations are marked as stripped")
     flags = image.u16(image.opt + 70)
     for name, bit in DLL_CHARACTERISTICS.items():
         if not flags & bit:
             bad("is not marked: " + name)
-    if image.u16(image.opt + 68) != SUBSYSTEM_NATIVE:
-        bad("subsystem is not native")
+    if image.u16(image.opt + 68) != subsystem[0]:
+        bad("subsystem is not " + subsystem[1])
     for name, at in (("operating system", 40), ("subsystem", 48)):
         version = image.u16(image.opt + at), image.u16(image.opt + at + 2)
         if version != (10, 0):
             bad(f"{name} version is {version[0]}.{version[1]}, not 10.0")
+    for name, _, _, _, _, section in image.sections:
+        if section & SECTION_WRITE and section & SECTION_EXECUTE:
+            bad(f"section {name} is writable and executable")
+
+
+def check_list(found, path, bad):
+    """The names that were found are those of a list, one a line and sorted."""
+    with open(path, encoding="ascii") as lines:
+        allowed = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    if allowed != sorted(set(allowed)):
+        bad(path + " is not sorted, or names something twice")
+    for name in sorted(found - set(allowed)):
+        bad(f"imports {name}, which {path} does not list")
+    for name in sorted(set(allowed) - found):
+        bad(f"does not import {name}, which {path} lists")
+
+
+def check_version_resource(image, version, file_type, bad):
+    """version: None for any; file_type: (number, what it stands for). Return: the resources, or None."""
+    at = image.offset(image.dirs[RESOURCE][0])
+    resources = image.data[at:at + image.dirs[RESOURCE][1]]
+    fixed = resources.find(struct.pack("<I", 0xFEEF04BD))
+    if fixed < 0:
+        bad("has no version resource")
+        return None
+    high, low = struct.unpack_from("<II", resources, fixed + 8)
+    found = f"{high >> 16}.{high & 0xFFFF}.{low >> 16}"
+    if version and found != version:
+        bad(f"version resource says {found}, not {version}")
+    if struct.unpack_from("<I", resources, fixed + 36)[0] != file_type[0]:
+        bad("version resource does not say that this is a " + file_type[1])
+    return resources
+
+
+def check_file(path, rules):
+    """Judge a file by rules(image, bad). Return: the exit status."""
+    complaints = []
+    with open(path, "rb") as f:
+        data = f.read()
+    try:
+        rules(Image(data), complaints.append)
+    except (ValueError, struct.error) as error:
+        print(f"{path}: {error}", file=sys.stderr)
+        return 2
+    for text in complaints:
+        print(f"{path}: {text}", file=sys.stderr)
+    return 1 if complaints else 0
+
+
+# ---- a driver ------------------------------------------------------------------------------------
+
+
+def check_headers(image, bad):
+    check_image(image, (SUBSYSTEM_NATIVE, "native"), bad)
+    for name, bit in CHARACTERISTICS.items():
+        if not image.characteristics & bit:
+            bad("is not marked: " + name)
     if image.u32(image.opt + 64) != image.checksum():
         bad(f"checksum {image.u32(image.opt + 64):#x} should be {image.checksum():#x}")
     if image.u32(image.opt + 32) != 0x1000:
@@ -148,9 +204,7 @@ def check_sections(image, bad):
     for need in (".text", ".pdata", ".xdata", ".reloc", ".rsrc"):
         if need not in names:
             bad("has no section " + need)
-    for name, _, vsize, _, _, flags in image.sections:
-        if flags & SECTION_WRITE and flags & SECTION_EXECUTE:
-            bad(f"section {name} is writable and executable")
+    for name, _, vsize, _, _, _ in image.sections:
         if vsize == 0:
             bad(f"section {name} is empty")
     entry = image.u32(image.opt + 16)
@@ -200,35 +254,16 @@ def check_imports(image, path, bad):
             bad(f"imports {name} from {module}")
         if name.startswith("#"):
             bad(f"imports ordinal {name} from {module}")
-    if path is None:
-        return
-    with open(path, encoding="ascii") as lines:
-        allowed = [line.strip() for line in lines if line.strip()]
-    if allowed != sorted(set(allowed)):
-        bad(path + " is not sorted, or names something twice")
-    names = {name for _, name in found}
-    for name in sorted(names - set(allowed)):
-        bad(f"imports {name}, which {path} does not list")
-    for name in sorted(set(allowed) - names):
-        bad(f"does not import {name}, which {path} lists")
+    if path is not None:
+        check_list({name for _, name in found}, path, bad)
 
 
 def check_version(image, version, bad):
     if version is None:
         return
-    at = image.offset(image.dirs[RESOURCE][0])
-    resources = image.data[at:at + image.dirs[RESOURCE][1]]
-    fixed = resources.find(struct.pack("<I", 0xFEEF04BD))
-    if fixed < 0:
-        bad("has no version resource")
+    resources = check_version_resource(image, version, (FILE_TYPE_DRIVER, "driver"), bad)
+    if resources is None:
         return
-    high, low = struct.unpack_from("<II", resources, fixed + 8)
-    found = f"{high >> 16}.{high & 0xFFFF}.{low >> 16}"
-    if found != version:
-        bad(f"version resource says {found}, not {version}")
-    file_type = struct.unpack_from("<I", resources, fixed + 36)[0]
-    if file_type != 3:
-        bad("version resource does not say that this is a driver")
     for text in ("FileDescription", "LegalCopyright", "OriginalFilename", "ProductVersion"):
         if text.encode("utf-16-le") not in resources:
             bad("version resource has no " + text)
@@ -240,23 +275,16 @@ def main():
     parser.add_argument("--version", metavar="V", help="version that its resource must say")
     parser.add_argument("file")
     args = parser.parse_args()
-    complaints = []
-    with open(args.file, "rb") as f:
-        data = f.read()
-    try:
-        image = Image(data)
-        check_headers(image, complaints.append)
-        check_sections(image, complaints.append)
-        check_relocations(image, complaints.append)
-        check_unwind(image, complaints.append)
-        check_imports(image, args.imports, complaints.append)
-        check_version(image, args.version, complaints.append)
-    except (ValueError, struct.error) as error:
-        print(f"{args.file}: {error}", file=sys.stderr)
-        return 2
-    for text in complaints:
-        print(f"{args.file}: {text}", file=sys.stderr)
-    return 1 if complaints else 0
+
+    def rules(image, bad):
+        check_headers(image, bad)
+        check_sections(image, bad)
+        check_relocations(image, bad)
+        check_unwind(image, bad)
+        check_imports(image, args.imports, bad)
+        check_version(image, args.version, bad)
+
+    return check_file(args.file, rules)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ Exit status: 0 if all rules hold, 1 if not, 2 if the file is no PE file at all.
 
 import argparse
 import os
-import struct
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "driver"))
@@ -25,39 +24,9 @@ NOTICE = "WinFsp - Windows File System Proxy, Copyright (C) Bill Zissimopoulos"
 
 
 def check_headers(image, bad):
-    if image.machine != check_pe.MACHINE_AMD64:
-        bad(f"machine {image.machine:#x}, not x64")
-    if image.timestamp != 0:
-        bad("carries a time stamp: two builds would differ")
-    if image.characteristics & 0x0001:
-        bad("relocations are marked as stripped")
-    flags = image.u16(image.opt + 70)
-    for name, bit in check_pe.DLL_CHARACTERISTICS.items():
-        if not flags & bit:
-            bad("is not marked: " + name)
-    if image.u16(image.opt + 68) != SUBSYSTEM_CONSOLE:
-        bad("subsystem is not console")
-    for name, at in (("operating system", 40), ("subsystem", 48)):
-        version = image.u16(image.opt + at), image.u16(image.opt + at + 2)
-        if version != (10, 0):
-            bad(f"{name} version is {version[0]}.{version[1]}, not 10.0")
+    check_pe.check_image(image, (SUBSYSTEM_CONSOLE, "console"), bad)
     if image.dirs[check_pe.RELOC][1] == 0:
         bad("has no relocations: the loader would not move it")
-    for name, _, _, _, _, section in image.sections:
-        if section & check_pe.SECTION_WRITE and section & check_pe.SECTION_EXECUTE:
-            bad(f"section {name} is writable and executable")
-
-
-def check_imports(image, path, bad):
-    found = {f"{module} {name}" for module, name in image.imports()}
-    with open(path, encoding="ascii") as lines:
-        allowed = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-    if allowed != sorted(set(allowed)):
-        bad(path + " is not sorted, or names something twice")
-    for name in sorted(found - set(allowed)):
-        bad(f"imports {name}, which {path} does not list")
-    for name in sorted(set(allowed) - found):
-        bad(f"does not import {name}, which {path} lists")
 
 
 def resource_types(image):
@@ -76,18 +45,7 @@ def check_resources(image, version, bad):
         bad("has no texts for the Event Log")
     if MANIFEST not in types:
         bad("has no manifest")
-    at = image.offset(image.dirs[check_pe.RESOURCE][0])
-    resources = image.data[at:at + image.dirs[check_pe.RESOURCE][1]]
-    fixed = resources.find(struct.pack("<I", 0xFEEF04BD))
-    if fixed < 0:
-        bad("has no version resource")
-        return
-    high, low = struct.unpack_from("<II", resources, fixed + 8)
-    found = f"{high >> 16}.{high & 0xFFFF}.{low >> 16}"
-    if version and found != version:
-        bad(f"version resource says {found}, not {version}")
-    if struct.unpack_from("<I", resources, fixed + 36)[0] != FILE_TYPE_APP:
-        bad("version resource does not say that this is a program")
+    check_pe.check_version_resource(image, version, (FILE_TYPE_APP, "program"), bad)
 
 
 def main():
@@ -96,23 +54,17 @@ def main():
     parser.add_argument("--version", metavar="V", help="version that its resource must say")
     parser.add_argument("file")
     args = parser.parse_args()
-    complaints = []
-    with open(args.file, "rb") as f:
-        data = f.read()
-    try:
-        image = check_pe.Image(data)
-        check_headers(image, complaints.append)
-        check_resources(image, args.version, complaints.append)
+
+    def rules(image, bad):
+        check_headers(image, bad)
+        check_resources(image, args.version, bad)
         if args.imports:
-            check_imports(image, args.imports, complaints.append)
-        if NOTICE.encode("utf-16-le") not in data:
-            complaints.append("does not carry WinFsp's notice")
-    except (ValueError, struct.error) as error:
-        print(f"{args.file}: {error}", file=sys.stderr)
-        return 2
-    for text in complaints:
-        print(f"{args.file}: {text}", file=sys.stderr)
-    return 1 if complaints else 0
+            found = {f"{module} {name}" for module, name in image.imports()}
+            check_pe.check_list(found, args.imports, bad)
+        if NOTICE.encode("utf-16-le") not in image.data:
+            bad("does not carry WinFsp's notice")
+
+    return check_pe.check_file(args.file, rules)
 
 
 if __name__ == "__main__":
