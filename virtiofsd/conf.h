@@ -44,7 +44,8 @@ struct conf {
     const char *source;       /* absolute path of the shared directory (or single file) */
     const char *socket_path;  /* NULL with --fd */
     const char *socket_group; /* NULL: owner only */
-    int listen_fd;            /* --fd, else -1 */
+    int listen_fd;            /* --fd, or handed over by systemd; else -1 */
+    bool activated;           /* listen_fd is systemd's */
     const char *tag;          /* NULL: no PROTOCOL_F_CONFIG */
     bool keep_listening;
     bool daemonize;

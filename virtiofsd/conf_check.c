@@ -4,7 +4,8 @@
  *
  * Runs once, after everything has been read. What the command line says wins over a file even where
  * the two use different options for one thing (--fd over a file's socket-path); a contradiction within
- * either is an error that names both options and what to do.
+ * either is an error that names both options and what to do. A socket that systemd hands over wins over a
+ * file, too, so that one file serves with and without a .socket unit.
  *
  * Ownership: edits the struct conf of its reader.   Locks: none.
  */
@@ -15,6 +16,7 @@
 #include <sys/stat.h>
 
 #include "conf_table.h"
+#include "host/notify.h"
 
 /* Report a problem of the option @name, which no longer is the one being read. */
 static int complain(struct conf_reader *r, const char *name, const char *text)
@@ -40,22 +42,52 @@ static int check_cache(struct conf_reader *r)
     return 0;
 }
 
+/* A socket from systemd, in place of what a file says. */
+static int take_activated(struct conf_reader *r)
+{
+    struct conf *c = r->conf;
+    const char *other = conf_rank_of(r, "fd") == RANK_COMMAND            ? "fd"
+                        : conf_rank_of(r, "socket-path") == RANK_COMMAND ? "socket-path"
+                                                                         : NULL;
+
+    if (r->env->activated_fd == NOTIFY_NO_SOCKET)
+        return 0;
+    if (other)
+        return complain(r, other,
+                        "cannot go with the socket that systemd hands over: leave out the option, "
+                        "or the .socket unit");
+    if (r->env->activated_fd == NOTIFY_MANY_SOCKETS) {
+        snprintf(r->where, sizeof(r->where), "LISTEN_FDS");
+        return conf_fail(r, "systemd hands over several sockets, and a share has one: leave one "
+                            "ListenStream= in its .socket unit");
+    }
+    drop(&c->socket_path);
+    if (conf_rank_of(r, "socket-group") < RANK_COMMAND)
+        drop(&c->socket_group);
+    c->listen_fd = r->env->activated_fd;
+    c->activated = true;
+    return 0;
+}
+
 static int check_socket(struct conf_reader *r)
 {
     struct conf *c = r->conf;
     enum conf_rank fd = conf_rank_of(r, "fd"), path = conf_rank_of(r, "socket-path");
+    int err = take_activated(r);
 
+    if (err)
+        return err;
     if (fd != RANK_DEFAULT && fd == path)
         return complain(r, "fd", "cannot go with --socket-path: give one socket to listen on");
-    if (fd > path) {
+    if (c->activated) {
+        /* settled */
+    } else if (fd > path) {
         drop(&c->socket_path);
         if (conf_rank_of(r, "socket-group") < fd)
             drop(&c->socket_group);
     } else if (path > fd) {
         c->listen_fd = -1;
     }
-    if (!c->socket_path && c->listen_fd < 0)
-        c->listen_fd = r->env->activated_fd;
     if (!c->socket_path && c->listen_fd < 0)
         return complain(r, "socket-path",
                         "nothing to listen on: add --socket-path PATH (or --fd N "

@@ -65,7 +65,7 @@ enum conf_rank { RANK_DEFAULT, RANK_FILE, RANK_COMMAND };
 /* What parsing needs to know of the process, so that tests can be somebody else. */
 struct conf_env {
     uid_t euid;
-    int activated_fd; /* listening socket handed over by systemd, or -1 */
+    int activated_fd; /* what notify_listen_fd() returned: a socket from systemd, or none */
 };
 
 struct conf_reader {

@@ -93,18 +93,30 @@ static int fill_standard_fds(void)
     return 0;
 }
 
-/* --fd: whoever started us must have called bind() and listen(), not connect(). */
-static int check_listen_fd(int fd)
+/*
+ * --fd or systemd: whoever started us must have called bind() and listen(), not connect(). Memory is passed as
+ * descriptors, which only a UNIX stream does.
+ */
+static int check_listen_fd(const struct conf *c)
 {
-    int listening = 0;
-    socklen_t len = sizeof(listening);
+    const char *what = c->activated ? "the socket from systemd: descriptor" : "--fd";
+    int fd = c->listen_fd, listening = 0, domain = 0, type = 0;
+    socklen_t len = sizeof(int);
 
-    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) < 0) {
-        log_error("--fd %d: %s; pass a listening UNIX socket", fd, strerror(errno));
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) < 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0) {
+        log_error("%s %d: %s; pass a listening UNIX socket", what, fd, strerror(errno));
+        return -EINVAL;
+    }
+    if (domain != AF_UNIX || type != SOCK_STREAM) {
+        log_error("%s %d: not a UNIX stream socket; a guest's memory can come over no other%s",
+                  what, fd, c->activated ? ": give ListenStream= a path" : "");
         return -EINVAL;
     }
     if (!listening) {
-        log_error("--fd %d: the socket does not listen; call bind() and listen() on it first", fd);
+        log_error("%s %d: the socket does not listen; call bind() and listen() on it first%s", what,
+                  fd, c->activated ? " (a .socket unit has Accept=no)" : "");
         return -EINVAL;
     }
     if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
@@ -183,8 +195,7 @@ static int open_outside(struct daemon *d)
     int err;
 
     d->notify_fd = notify_open();
-    d->listen_fd =
-        c->socket_path ? vu_listen(c->socket_path, c->socket_group) : check_listen_fd(c->listen_fd);
+    d->listen_fd = c->socket_path ? vu_listen(c->socket_path, c->socket_group) : check_listen_fd(c);
     if (d->listen_fd < 0)
         return d->listen_fd;
     if (c->stats_socket && (err = stats_new(&d->stats, c->stats_socket)) < 0) {

@@ -274,25 +274,63 @@ def a_connected_socket_is_refused(rig):
     theirs.close()
 
 
-def systemd_passes_a_listening_socket(rig):
-    made = listener(rig)
+def start_as_systemd_does(rig, made, *args):
+    """Start the daemon with the socket as descriptor 3, in a process that knows its own number."""
 
-    def as_systemd_does():
+    def become_it():
         os.dup2(made.fileno(), 3)
         os.set_inheritable(3, True)
+        os.dup2(log, 2)
         os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
-        os.execve(VIRTIOFSD, [VIRTIOFSD, "--shared-dir", rig.share, *OPTIONS],
+        os.execve(VIRTIOFSD, [VIRTIOFSD, "--shared-dir", rig.share, *args, *OPTIONS],
                   environment([], None))
 
+    log = os.open(os.path.join(rig.dir, "log"), os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
     pid = os.fork()
     if pid == 0:
         try:
-            as_systemd_does()
+            become_it()
         finally:
             os._exit(99)
+    os.close(log)
+    return pid
+
+
+def how_it_ended(rig, pid):
+    with open(os.path.join(rig.dir, "log"), encoding="utf-8") as log:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), log.read()
+
+
+def systemd_passes_a_listening_socket(rig):
+    made = listener(rig)
+    pid = start_as_systemd_does(rig, made)
     rig.visit()
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    status, said = how_it_ended(rig, pid)
+    assert status == 0, said
     made.close()
+
+
+def a_socket_from_systemd_stands_in_for_that_of_a_file(rig):
+    made = listener(rig)
+    config = os.path.join(rig.dir, "conf")
+    with open(config, "w", encoding="utf-8") as f:
+        f.write("socket-path = /nonexistent/dir/sock\n")
+    pid = start_as_systemd_does(rig, made, "--config", config)
+    rig.visit()
+    status, said = how_it_ended(rig, pid)
+    assert status == 0, said
+    made.close()
+
+
+def a_socket_that_is_no_unix_stream_is_refused(rig):
+    for family, kind in (socket.AF_INET, socket.SOCK_STREAM), (socket.AF_UNIX, socket.SOCK_SEQPACKET):
+        with socket.socket(family, kind) as made:
+            made.bind(("127.0.0.1", 0) if family == socket.AF_INET else os.path.join(rig.dir, "other"))
+            made.listen(1)
+            status, said = how_it_ended(rig, start_as_systemd_does(rig, made))
+            assert status == 1 and "socket from systemd" in said and "ListenStream=" in said, said
+            answer = run(f"--fd={made.fileno()}", "--shared-dir", rig.share, pass_fds=[made.fileno()])
+            assert answer.returncode == 1 and "not a UNIX stream" in answer.stderr, answer
 
 
 # ---- messages and numbers ------------------------------------------------------------------------------
@@ -417,6 +455,8 @@ CHECKS = [
     libvirt_passes_a_listening_socket,
     a_connected_socket_is_refused,
     systemd_passes_a_listening_socket,
+    a_socket_from_systemd_stands_in_for_that_of_a_file,
+    a_socket_that_is_no_unix_stream_is_refused,
     a_full_log_holds_nothing_up,
     a_log_that_nobody_reads_any_more_holds_nothing_up,
     statistics_come_out_of_the_sandbox,

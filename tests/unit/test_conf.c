@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include "conf_rig.h"
+#include "virtiofsd/host/notify.h"
 
 #define BASE "--shared-dir|/srv|--socket-path|/run/x.sock|"
 
@@ -341,9 +342,28 @@ static void test_a_socket_from_systemd_serves_when_none_is_named(void **state)
 
     (void)state;
     assert_int_equal(accept_as(&p, &env, "--shared-dir=/srv")->listen_fd, 3);
+    assert_true(p.conf.activated);
     conf_free(&p.conf);
-    assert_int_equal(accept_as(&p, &env, "--shared-dir=/srv|--fd=7")->listen_fd, 7);
+    assert_false(accept_as(&p, &root, "--shared-dir=/srv|--fd=7")->activated);
     conf_free(&p.conf);
+}
+
+static void test_a_socket_from_systemd_beside_another_is_refused(void **state)
+{
+    const struct conf_env env = {.euid = 0, .activated_fd = 3};
+
+    (void)state;
+    refuse_as(&env, "--shared-dir=/srv|--fd=7", "--fd", ".socket unit");
+    refuse_as(&env, "--shared-dir=/srv|--socket-path=/s", "--socket-path", ".socket unit");
+    refuse_as(&env, "--shared-dir=/srv|--socket-group=kvm", "--socket-group", "where it is made");
+}
+
+static void test_several_sockets_from_systemd_are_refused(void **state)
+{
+    const struct conf_env env = {.euid = 0, .activated_fd = NOTIFY_MANY_SOCKETS};
+
+    (void)state;
+    refuse_as(&env, "--shared-dir=/srv", "LISTEN_FDS", "one ListenStream=");
 }
 
 /* ---- errors ------------------------------------------------------------------------------------ */
@@ -521,6 +541,8 @@ int main(void)
         cmocka_unit_test(test_options_that_need_xattrs_turn_them_on),
         cmocka_unit_test(test_readdirplus_follows_the_cache_mode_unless_asked_for),
         cmocka_unit_test(test_a_socket_from_systemd_serves_when_none_is_named),
+        cmocka_unit_test(test_a_socket_from_systemd_beside_another_is_refused),
+        cmocka_unit_test(test_several_sockets_from_systemd_are_refused),
         cmocka_unit_test(test_every_error_names_its_option_and_the_next_step),
         cmocka_unit_test(test_root_gets_no_user_namespace),
         cmocka_unit_test(test_a_list_of_ranges_has_an_end),

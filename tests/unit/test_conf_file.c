@@ -63,6 +63,23 @@ static void test_a_file_can_hold_everything(void **state)
     conf_free(c);
 }
 
+static void test_a_socket_from_systemd_takes_the_place_of_a_file_s(void **state)
+{
+    const struct conf_env env = {.euid = 0, .activated_fd = 3};
+    struct parsed p;
+    struct conf *c = accept_as(
+        &p, &env, with_file("source=/x\nsocket-path=/file.sock\nsocket-group=kvm\n", "", ""));
+
+    (void)state;
+    assert_int_equal(c->listen_fd, 3);
+    assert_null(c->socket_path);
+    assert_null(c->socket_group);
+    conf_free(c);
+    c = accept_as(&p, &env, with_file("source=/x\nfd=9\n", "", ""));
+    assert_int_equal(c->listen_fd, 3);
+    conf_free(c);
+}
+
 static void test_the_command_line_wins_wherever_it_says_so(void **state)
 {
     static const char file[] = "source=/file\nsocket-path=/file.sock\ncache=always\nxattr\n";
@@ -175,6 +192,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_file_can_hold_everything),
+        cmocka_unit_test(test_a_socket_from_systemd_takes_the_place_of_a_file_s),
         cmocka_unit_test(test_the_command_line_wins_wherever_it_says_so),
         cmocka_unit_test(test_libvirts_descriptor_wins_over_a_files_socket),
         cmocka_unit_test(test_a_socket_path_wins_over_a_files_descriptor),

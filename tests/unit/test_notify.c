@@ -116,10 +116,30 @@ static void test_one_socket_for_this_process_is_descriptor_3(void **state)
     (void)state;
     snprintf(me, sizeof(me), "%d", (int)getpid());
     assert_int_equal(listen_fd_with(me, "1"), 3);
-    assert_int_equal(listen_fd_with(me, "0"), -1);
-    assert_int_equal(listen_fd_with(me, "2"), -1);
-    assert_int_equal(listen_fd_with("1", "1"), -1);
-    assert_int_equal(notify_listen_fd(), -1);
+}
+
+static void test_sockets_of_another_process_are_not_ours(void **state)
+{
+    char me[16], like_me[20];
+
+    (void)state;
+    snprintf(me, sizeof(me), "%d", (int)getpid());
+    snprintf(like_me, sizeof(like_me), "%sx", me);
+    assert_int_equal(listen_fd_with("1", "1"), NOTIFY_NO_SOCKET);
+    assert_int_equal(listen_fd_with("", "1"), NOTIFY_NO_SOCKET);
+    assert_int_equal(listen_fd_with(like_me, "1"), NOTIFY_NO_SOCKET);
+    assert_int_equal(listen_fd_with(me, "0"), NOTIFY_NO_SOCKET);
+    assert_int_equal(notify_listen_fd(), NOTIFY_NO_SOCKET);
+}
+
+static void test_several_sockets_are_not_one(void **state)
+{
+    char me[16];
+
+    (void)state;
+    snprintf(me, sizeof(me), "%d", (int)getpid());
+    assert_int_equal(listen_fd_with(me, "2"), NOTIFY_MANY_SOCKETS);
+    assert_int_equal(listen_fd_with(me, "many"), NOTIFY_MANY_SOCKETS);
 }
 
 int main(void)
@@ -130,6 +150,8 @@ int main(void)
         cmocka_unit_test(test_without_a_manager_there_is_nobody_to_tell),
         cmocka_unit_test(test_a_manager_that_does_not_listen_does_not_block),
         cmocka_unit_test(test_one_socket_for_this_process_is_descriptor_3),
+        cmocka_unit_test(test_sockets_of_another_process_are_not_ours),
+        cmocka_unit_test(test_several_sockets_are_not_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

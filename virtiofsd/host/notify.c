@@ -15,6 +15,7 @@
  */
 #include <errno.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -58,10 +59,12 @@ void notify_send(int fd, const char *state)
 int notify_listen_fd(void)
 {
     const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
-    int fd = -1;
+    char me[24];
+    int fd = NOTIFY_NO_SOCKET;
 
-    if (pid && fds && strtol(pid, NULL, 10) == (long)getpid() && strcmp(fds, "1") == 0)
-        fd = LISTEN_FDS_START;
+    snprintf(me, sizeof(me), "%ld", (long)getpid());
+    if (pid && fds && strcmp(pid, me) == 0 && strcmp(fds, "0") != 0)
+        fd = strcmp(fds, "1") == 0 ? LISTEN_FDS_START : NOTIFY_MANY_SOCKETS;
     unsetenv("LISTEN_PID");
     unsetenv("LISTEN_FDS");
     unsetenv("LISTEN_FDNAMES");

@@ -19,10 +19,15 @@ int notify_open(void);
 /** notify_send() - tell the service manager, e.g. "READY=1". @fd: -1 does nothing. Never blocks. */
 void notify_send(int fd, const char *state);
 
+/* What notify_listen_fd() returns when it has no descriptor to give. */
+#define NOTIFY_NO_SOCKET    (-1)
+#define NOTIFY_MANY_SOCKETS (-2)
+
 /**
  * notify_listen_fd() - the listening socket that systemd opened for this process
  *
- * Removes the variables. Return: 3, or -1 when there is not exactly one socket for us.
+ * Removes the variables. Return: 3; NOTIFY_NO_SOCKET when there is none for this process;
+ * NOTIFY_MANY_SOCKETS when there are several, of which we cannot know the one to use.
  */
 int notify_listen_fd(void);
 
