@@ -108,7 +108,7 @@ enum { OPS(INDEX) N_OPS };
 static const struct fuse_op ops[N_OPS] = {OPS(ROW)};
 
 /* Where an opcode's row number, plus one, is kept. */
-enum { STANDARD_SLOTS = 64, OUR_SLOTS = 8, N_SLOTS = STANDARD_SLOTS + OUR_SLOTS };
+enum { STANDARD_SLOTS = 64, OUR_SLOTS = 16, N_SLOTS = STANDARD_SLOTS + OUR_SLOTS };
 #define SLOT(op)        ((op) >= VIOFS_PROBE ? (op)-VIOFS_PROBE + STANDARD_SLOTS : (op))
 #define ROW_OF(op, ...) [SLOT(op)] = INDEX_##op + 1,
 static const uint8_t row_of[N_SLOTS] = {OPS(ROW_OF)};

@@ -96,41 +96,113 @@ _Static_assert(sizeof(struct fuse_init_out) == 64, "linux/fuse.h");
  * Our extension, spoken between our two halves only (docs/protocol.md)
  *
  * After INIT a client probes opcode VIOFS_PROBE; every other daemon answers ENOSYS, and the client then
- * never sends the others. They are the standard requests with a struct fuse_viofs_ext added to each
- * entry: LOOKUP and CREATE reply {entry, ext[, open]}, GETATTR replies {attr_out, ext}, READDIRPLUS
- * entries are {entry, ext, dirent, name, padding}.
+ * never sends the others. LOOKUP, CREATE, GETATTR and READDIRPLUS are the standard requests with a struct
+ * fuse_viofs_ext added to each entry: LOOKUP and CREATE reply {entry, ext[, open]}, GETATTR replies {attr_out,
+ * ext}, READDIRPLUS entries are {entry, ext, dirent, name, padding}. OPEN replies {open, attr_out, ext}.
  */
 #define VIOFS_PROBE       0x76660000u
 #define VIOFS_LOOKUP      0x76660001u
 #define VIOFS_CREATE      0x76660002u
 #define VIOFS_GETATTR     0x76660003u
 #define VIOFS_READDIRPLUS 0x76660004u
+#define VIOFS_OPEN        0x76660005u /* only with VIOFS_FEATURE_OPEN */
+#define VIOFS_WATCH       0x76660006u /* these three only with VIOFS_FEATURE_FEED */
+#define VIOFS_UNWATCH     0x76660007u
+#define VIOFS_EVENTS      0x76660008u
 
 #define VIOFS_EXT_VERSION 1
 
 struct fuse_viofs_probe_in {
     uint32_t version; /* highest that the client speaks */
-    uint32_t reserved;
+    uint32_t wanted;  /* VIOFS_FEATURE_* that the client has a use for */
 };
 struct fuse_viofs_probe_out {
     uint32_t version;  /* smaller of both */
-    uint32_t features; /* VIOFS_FEATURE_* */
+    uint32_t features; /* VIOFS_FEATURE_* that were wanted and are there */
     uint32_t ext_len;  /* bytes of struct fuse_viofs_ext on this wire */
     uint32_t reserved;
 };
 #define VIOFS_FEATURE_BTIME 1u /* fuse_viofs_ext.btime is filled where the file system has it */
+#define VIOFS_FEATURE_META                                                                         \
+    2u /* extended attributes are looked at for each entry (VIOFS_EXT_META) */
+#define VIOFS_FEATURE_FEED                                                                         \
+    4u /* changes are reported, and validities are long where they are watched */
+#define VIOFS_FEATURE_OPEN 8u /* VIOFS_OPEN */
 
 struct fuse_viofs_ext {
     int64_t btime; /* seconds since 1970 */
     uint32_t btimensec;
     uint32_t flags;          /* VIOFS_EXT_* */
-    uint32_t dos_attributes; /* 0 until the feature exists */
+    uint32_t dos_attributes; /* FILE_ATTRIBUTE_*, with VIOFS_EXT_DOS */
+    uint32_t
+        ea_size; /* bytes of all EAs as FILE_FULL_EA_INFORMATION counts them, with VIOFS_EXT_META */
+    uint64_t create_time; /* FILETIME (100 ns since 1601), with VIOFS_EXT_CREATED */
+};
+#define VIOFS_EXT_BTIME   1u /* btime is valid */
+#define VIOFS_EXT_META    2u /* extended attributes were looked at: the flags below say all there is */
+#define VIOFS_EXT_DOS     4u  /* user.DOSATTRIB holds attributes */
+#define VIOFS_EXT_CREATED 8u  /* user.DOSATTRIB holds a creation time */
+#define VIOFS_EXT_STREAMS 16u /* at least one user.DosStream.* */
+#define VIOFS_EXT_ACL     32u /* user.NTACL or security.NTACL */
+
+/*
+ * The change feed. WATCH asks for everything below a directory (header nodeid) to be reported until UNWATCH; what
+ * the client may have cached is watched without being asked, as the daemon's budget allows. EVENTS is answered
+ * as soon as there is something to report; a client has one of them out all the time.
+ */
+struct fuse_viofs_watch_in {
+    uint64_t watch; /* the client's number for it, not 0, of no other watch of this session */
+    uint32_t
+        age_ms; /* changes since so long ago are wanted; what cannot be told any more is RESCAN */
     uint32_t reserved;
 };
-#define VIOFS_EXT_BTIME 1u /* btime is valid */
+struct fuse_viofs_watch_out {
+    uint32_t flags; /* VIOFS_WATCH_* */
+    uint32_t reserved;
+};
+#define VIOFS_WATCH_WHOLE                                                                          \
+    1u /* all of the subtree is covered; else some of it is not, and goes unreported */
+
+struct fuse_viofs_unwatch_in {
+    uint64_t watch;
+};
+struct fuse_viofs_events_in {
+    uint64_t reserved;
+};
+
+/* One change in the reply to EVENTS; the next record begins at the next multiple of 8. */
+struct fuse_viofs_event {
+    uint64_t
+        nodeid; /* a directory that the client knows; 0: all of the share (VIOFS_RESCAN only) */
+    uint32_t action;   /* enum viofs_action */
+    uint32_t flags;    /* VIOFS_EVENT_* */
+    uint32_t name_len; /* bytes of name, 0: the directory itself */
+    uint32_t reserved;
+    char name[]; /* path from nodeid to what changed: components joined by '/', not terminated */
+};
+#define VIOFS_EVENT_DIR 1u /* what changed is a directory */
+
+enum viofs_action {
+    VIOFS_ADDED = 1,
+    VIOFS_REMOVED,
+    VIOFS_MODIFIED,     /* content, size or times */
+    VIOFS_ATTRIB,       /* mode, owner, extended attributes, link count */
+    VIOFS_RENAMED_FROM, /* the record after it is RENAMED_TO, in the same reply */
+    VIOFS_RENAMED_TO,
+    VIOFS_RESCAN, /* anything at or below this may have changed: nothing that is cached may be used */
+    VIOFS_UNCOVERED, /* the same, and validities are short again: changes here are not reported any more */
+};
+#define VIOFS_EVENT_PATH_MAX                                                                       \
+    4096u /* longest name; what is deeper is reported as RESCAN of a directory above */
 
 _Static_assert(sizeof(struct fuse_viofs_probe_in) == 8, "docs/protocol.md");
 _Static_assert(sizeof(struct fuse_viofs_probe_out) == 16, "docs/protocol.md");
-_Static_assert(sizeof(struct fuse_viofs_ext) == 24, "docs/protocol.md");
+_Static_assert(sizeof(struct fuse_viofs_ext) == 32, "docs/protocol.md");
+_Static_assert(offsetof(struct fuse_viofs_ext, create_time) == 24, "docs/protocol.md");
+_Static_assert(sizeof(struct fuse_viofs_watch_in) == 16, "docs/protocol.md");
+_Static_assert(sizeof(struct fuse_viofs_watch_out) == 8, "docs/protocol.md");
+_Static_assert(sizeof(struct fuse_viofs_unwatch_in) == 8, "docs/protocol.md");
+_Static_assert(sizeof(struct fuse_viofs_events_in) == 8, "docs/protocol.md");
+_Static_assert(sizeof(struct fuse_viofs_event) == 24, "docs/protocol.md");
 
 #endif

@@ -127,7 +127,7 @@ static struct cli_session agreed(const struct cli *c, const struct fuse_init_out
 /* Return: 0, also without the extension; -errno if the session is in doubt. */
 static int probe_extension(struct cli *c, bool *found)
 {
-    struct fuse_viofs_probe_in in = {.version = VIOFS_EXT_VERSION};
+    struct fuse_viofs_probe_in in = {.version = VIOFS_EXT_VERSION, .wanted = VIOFS_FEATURE_BTIME};
     struct fuse_viofs_probe_out out;
     struct cli_req r = {
         .opcode = VIOFS_PROBE,

@@ -210,7 +210,8 @@ static int32_t honest(struct liar *l, struct answer *a, uint32_t data_len)
     struct fuse_open_out open = {.fh = a->in->nodeid};
     struct fuse_write_out written = {.size = data_len};
     struct fuse_statfs_out statfs = {.st = {.blocks = 100, .bsize = 4096, .namelen = 255}};
-    struct fuse_viofs_probe_out probe = {.version = 1, .features = 1, .ext_len = 24};
+    struct fuse_viofs_probe_out probe = {
+        .version = 1, .features = 1, .ext_len = sizeof(struct fuse_viofs_ext)};
 
     switch (a->in->opcode) {
     case FUSE_INIT:

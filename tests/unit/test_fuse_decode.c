@@ -47,7 +47,7 @@ static void test_opcodes_that_nobody_serves_have_no_row(void **state)
                                        256,
                                        0x1000001,
                                        VIOFS_PROBE + 64,
-                                       VIOFS_PROBE + 8};
+                                       VIOFS_PROBE + 16};
 
     (void)state;
     for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++)

@@ -269,17 +269,17 @@ static void test_our_extension_sits_between_entry_and_dirent(void **state)
     struct fuse_entry_out e = {.nodeid = 77};
     struct fuse_viofs_ext ext = {.btime = 5, .flags = VIOFS_EXT_BTIME};
     struct fuse_dirent d;
-    char *buf = malloc(184);
+    char *buf = malloc(192);
 
     (void)state;
-    assert_int_equal(fuse_direntplus_size(8, sizeof(ext)), 184);
-    assert_int_equal(fuse_direntplus_put(buf, 184, &e, &ext, sizeof(ext), 11, 22, 8, "eight888", 8),
-                     184);
+    assert_int_equal(fuse_direntplus_size(8, sizeof(ext)), 192);
+    assert_int_equal(fuse_direntplus_put(buf, 192, &e, &ext, sizeof(ext), 11, 22, 8, "eight888", 8),
+                     192);
     assert_memory_equal(buf + 128, &ext, sizeof(ext));
-    memcpy(&d, buf + 128 + 24, FUSE_NAME_OFFSET);
+    memcpy(&d, buf + 128 + 32, FUSE_NAME_OFFSET);
     assert_int_equal(d.ino, 11);
     assert_int_equal(d.namelen, 8);
-    assert_memory_equal(buf + 176, "eight888", 8);
+    assert_memory_equal(buf + 184, "eight888", 8);
     free(buf);
 }
 

@@ -196,7 +196,7 @@ int64_t op_probe(struct srv_req *rq)
     const struct fuse_viofs_probe_in *in = rq->c->arg;
     struct fuse_viofs_probe_out out = {
         .version = in->version < VIOFS_EXT_VERSION ? in->version : VIOFS_EXT_VERSION,
-        .features = VIOFS_FEATURE_BTIME,
+        .features = in->wanted & VIOFS_FEATURE_BTIME,
         .ext_len = sizeof(struct fuse_viofs_ext),
     };
 
