@@ -22,7 +22,9 @@
 enum {
     STACK_REQ = 1024, /* a header with arguments and two names; longer ones are allocated */
     CLOSE_WAIT_MS = 10000,
-    TRIES = 4 /* of a request whose nodes have to be found again */
+    TRIES = 4,        /* of a request whose nodes have to be found again */
+    ROOM_TRIES = 4,   /* of one for which the host has no descriptor left */
+    ROOM_WAIT_MS = 5, /* after the first of them, then four times as long each */
 };
 
 /* ---- the gate --------------------------------------------------------------------------------- */
@@ -276,13 +278,31 @@ static int again(struct cli *c, struct cli_req *r)
     return !e && r->node2 ? cli_node_retry(c, r->node2, r->session) : e;
 }
 
+/*
+ * Most daemons keep a descriptor for each inode that we know, and have an end of them. Give some back and ask
+ * again: FORGET travels on a queue of its own and takes a moment to arrive.
+ */
+static bool make_room(struct cli *c, unsigned tried)
+{
+    cli_mutex lock = {0};
+    cli_cond never = {0};
+
+    if (tried == ROOM_TRIES || (!cli_nodes_relieve(c) && tried == 0))
+        return false;
+    cli_mutex_lock(&lock);
+    cli_cond_wait_ms(&never, &lock, ROOM_WAIT_MS << (2 * tried));
+    cli_mutex_unlock(&lock);
+    return true;
+}
+
 /** cli_call() - see client_int.h */
 int32_t cli_call(struct cli *c, struct cli_req *r)
 {
     uint32_t want = r->session;
     bool retried = r->no_retry || want != 0;
+    unsigned tries = 0, room = 0;
 
-    for (unsigned tries = 0; tries < TRIES; tries++) {
+    while (tries < TRIES) {
         uint64_t id;
         int e = cli_gate_enter(c, want, r->urgent, &r->session);
 
@@ -296,15 +316,21 @@ int32_t cli_call(struct cli *c, struct cli_req *r)
             e = want || r->no_retry ? -LE_ESTALE : ready(c, r);
             if (e)
                 return e;
+            tries++;
             continue;
         }
         int32_t result = cli_gate_leave(c, send_and_wait(c, id, r), true);
+        if ((result == -LE_EMFILE || result == -LE_ENFILE) && make_room(c, room)) {
+            room++;
+            continue;
+        }
         if (result != -LE_ESTALE || retried)
             return result;
         retried = true;
         e = again(c, r);
         if (e)
             return e;
+        tries++;
     }
     return -LE_ESTALE;
 }

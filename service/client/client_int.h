@@ -376,6 +376,12 @@ void cli_nodes_forget_nameless(struct cli *c);
 void cli_nodes_forget_idle(struct cli *c);
 
 /**
+ * cli_nodes_relieve() - the host has no descriptor left: half of the nodes that nobody uses are forgotten, at once,
+ * and no more than that are kept from now on. Takes c->tree. Return: false if that would leave too few.
+ */
+bool cli_nodes_relieve(struct cli *c);
+
+/**
  * cli_enter() - what an entry says becomes a node, its attributes and a name [0]
  * @dir, @name: where it was found; name.bytes NULL: nowhere
  * @out: a reference, or NULL to take none

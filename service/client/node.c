@@ -26,6 +26,8 @@
 
 #include "service/client/client_int.h"
 
+#define NODES_LEAST 64 /* fewer would not be worth having: cli_nodes_relieve() */
+
 /* ---- FORGET --------------------------------------------------------------------------------------- */
 
 /* Takes forget.lock; c->tree may be held. */
@@ -282,6 +284,25 @@ void cli_nodes_trim(struct cli *c)
         else
             return; /* each of them is on the way to a node in use */
     }
+}
+
+bool cli_nodes_relieve(struct cli *c)
+{
+    uint32_t kept = 0;
+
+    cli_mutex_lock(&c->tree);
+    if (c->n_idle >= 2 * NODES_LEAST) {
+        kept = c->n_idle / 2;
+        c->opt.max_nodes = kept;
+        cli_nodes_trim(c);
+    }
+    cli_mutex_unlock(&c->tree);
+    if (!kept)
+        return false;
+    cli_log(c, 1, "the host has no descriptor left: %u of its inodes are remembered from now on",
+            kept);
+    cli_forget_flush(c, 1);
+    return true;
 }
 
 /** cli_root() - see client.h */

@@ -8,6 +8,8 @@ enum { WALKED = 1000000 };
 struct million {
     uint16_t lookups[WALKED];
     uint64_t held, most, wrong;
+    uint64_t limit; /* lookups that the host has descriptors for, 0: any number */
+    uint64_t refused;
 };
 
 static int32_t answer_number(struct million *m, struct fake_call *call)
@@ -50,8 +52,14 @@ static int32_t forget_numbers(struct million *m, const struct fake_call *call)
 
 static int32_t a_million(struct fake *f, struct fake_call *call)
 {
+    struct million *m = f->user;
+
+    if (call->in.opcode == VIOFS_LOOKUP && m->limit && m->held >= m->limit) {
+        m->refused++;
+        return -LE_EMFILE;
+    }
     if (call->in.opcode == VIOFS_LOOKUP)
-        return answer_number(f->user, call);
+        return answer_number(m, call);
     if (call->in.opcode == FUSE_BATCH_FORGET)
         return forget_numbers(f->user, call);
     return FAKE_PASS;
@@ -88,10 +96,58 @@ static void test_a_walk_over_a_million_names_is_bounded_on_both_sides(void **sta
     free(m);
 }
 
+static void test_a_host_without_descriptors_gets_some_back_and_is_asked_again(void **state)
+{
+    struct rig *g = *state;
+    struct million *m = calloc(1, sizeof(*m));
+    char name[16];
+
+    m->limit = 5000;
+    g->f.user = m;
+    g->f.hook = a_million;
+    rig_up(state);
+    for (int i = 0; i < 50000; i++) {
+        snprintf(name, sizeof(name), "%d", i);
+        if (rig_try(g, g->root, name) != 0)
+            fail_msg("name %d", i);
+    }
+    assert_in_range(m->refused, 1, 2); /* after that, fewer are kept */
+    assert_true(m->most <= m->limit);
+    cli_node_put(g->c, g->root);
+    cli_close(g->c);
+    g->c = NULL;
+    assert_int_equal(m->wrong, 0);
+    free(m);
+}
+
+static void test_a_host_that_never_has_descriptors_is_an_error_in_the_end(void **state)
+{
+    struct rig *g = *state;
+    struct million *m = calloc(1, sizeof(*m));
+    char name[16];
+
+    g->f.user = m;
+    g->f.hook = a_million;
+    rig_up(state);
+    for (int i = 0; i < 1000; i++) {
+        snprintf(name, sizeof(name), "%d", i);
+        assert_int_equal(rig_try(g, g->root, name), 0);
+    }
+    m->limit = 1;
+    assert_int_equal(rig_try(g, g->root, "1000"), -LE_EMFILE);
+    assert_in_range(m->refused, 2, 5);
+    cli_node_put(g->c, g->root);
+    cli_close(g->c);
+    g->c = NULL;
+    free(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         RIG_TEST(test_a_walk_over_a_million_names_is_bounded_on_both_sides),
+        RIG_TEST(test_a_host_without_descriptors_gets_some_back_and_is_asked_again),
+        RIG_TEST(test_a_host_that_never_has_descriptors_is_an_error_in_the_end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
