@@ -3,7 +3,7 @@
  * conf_table.c - every option, one row each
  *
  * The names are the union of what QEMU's former C daemon and the Rust daemon accept, so that libvirt's
- * two argument styles and existing wrapper scripts work unchanged; integration/man/virtiofsd.1.scd
+ * two argument styles and existing wrapper scripts work unchanged; integration/man/virtiofsd.8.scd
  * explains each row, and a test holds the two together.
  *
  * Ownership: constant.   Locks: none.
