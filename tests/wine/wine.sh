@@ -15,7 +15,7 @@ unset DISPLAY WAYLAND_DISPLAY
 # wine_template - make the template, once; several stages may ask at the same time
 wine_template() {
     local dir=$VIOFS_BUILD/wine-template
-    mkdir -p "$VIOFS_BUILD"
+    mkdir -p "$VIOFS_BUILD/logs"
     (
         flock 9
         [ -e "$dir/made" ] && exit 0
@@ -30,7 +30,6 @@ wine_template() {
 
 # wine_begin DIR - a fresh copy of the template in DIR, its server running; $wine_c is its drive C:
 wine_begin() {
-    mkdir -p "$VIOFS_BUILD/logs"
     wine_template || return 1
     mkdir -p "$1"
     cp -a "$VIOFS_BUILD/wine-template/." "$1/"

@@ -11,7 +11,8 @@ Theory of operation
   process that ends (pidfd); every wait is bounded. Processes are ended by their ids; Wine's by
   `wineserver -k` of our own prefix.
 
-  A Wine prefix takes ten seconds to make, so one is made for each build (base_prefix()) and copied for each use.
+  A Wine prefix takes a quarter of a minute to make, so one is made for each build (wine.sh), one with all that the
+  chain needs is made of it (base_prefix()), and that is copied for each use.
 
   Windows programs that use the mounted drive run in a second prefix (ClientPrefix): wineserver itself opens files
   on a drive, and would wait for a service that waits for it.
@@ -183,11 +184,12 @@ def base_prefix():
         slots = os.path.join(wine, "prefix.slots")
         os.makedirs(slots, exist_ok=True)
         prefix = Prefix(path, os.path.join(wine, "prefix.log"), VIOFS_BRIDGE_DIR=slots)
+        with open(prefix.log, "wb") as log:
+            subprocess.run(["bash", "-c", '. "$0" && wine_template && cp -a "$VIOFS_BUILD/wine-template" "$1"',
+                            os.path.join(TOP, "tests", "wine", "wine.sh"), path],
+                           env=dict(os.environ, VIOFS_BUILD=BUILD), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                           timeout=300, check=True)
         try:
-            with open(prefix.log, "wb") as log:
-                subprocess.run(["wineboot", "-i"], env=prefix.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                               timeout=180, check=True)
-            subprocess.run(["wineserver", "-w"], env=prefix.env, timeout=60, check=True)
             prefix.start()
             os.unlink(os.path.join(path, "dosdevices", "z:"))  # Z: is for shares
             os.makedirs(prefix.unix(VIOFS_DIR))
