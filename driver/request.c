@@ -146,7 +146,7 @@ NTSTATUS drv_request_build(struct drv_slot *slot)
     slot->kind = kind_of(code, in->opcode);
     slot->opcode = in->opcode;
     slot->unique = in->unique;
-    slot->may_block = in->opcode == DRV_FUSE_SETLKW;
+    slot->may_block = drv_fuse_may_block(in->opcode);
     slot->owned = true;
     /* virtio-win's caller may pass more than its header says; header.len is at most in_len */
     status = put_request(slot, slot->kind == DRV_KIND_WRITE ? in_len : in->len);

@@ -202,6 +202,36 @@ static void a_device_that_never_answers_is_reported_and_requests_are_let_go(void
     rig_eject(r);
 }
 
+/* The change feed's request may be out for days while the share is idle. */
+static void a_request_that_waits_for_news_is_no_stall(void)
+{
+    enum { VIOFS_EVENTS = 0x76660008 }; /* lib/fuse/fuse_proto.h */
+    struct rig *r = rig_up(&alone);
+    struct handle *h = rig_open(r);
+    struct fuse_msg m;
+    struct rig_io *io;
+    uint64_t in = 0;
+
+    fuse_init(h);
+    vdev_fault(r->device, FAULT_HOLD);
+    fuse_msg(&m, VIOFS_EVENTS, FUSE_ROOT_ID, &in, sizeof(in));
+    io = rig_io_new(h, IOCTL_VIOFS_REQUEST, &m, m.h.len, 4096, NULL);
+    CHECK(rig_io_send(io) == STATUS_PENDING, "not pending");
+    CHECK(vdev_wait_held(r->device, 1), "not with the device");
+    nt_error_logs = 0;
+    clk_speed(50);
+    clk_sleep_ms(800); /* forty seconds of its time */
+    CHECK(!rig_io_done(io), "let go");
+    CHECK(!(rig_query(h).flags & VIOFS_QUERY_STALLED), "reported");
+    CHECK(nt_error_logs == 0, "%d entries in the log", (int)nt_error_logs);
+    vdev_fault(r->device, FAULT_NONE);
+    vdev_release(r->device, 0);
+    (void)rig_io_wait(io, 8000);
+    rig_io_free(io);
+    rig_close(h);
+    rig_eject(r);
+}
+
 static void a_reset_that_never_ends_fails_the_device(void)
 {
     struct rig *r = rig_up(&alone);
@@ -467,6 +497,8 @@ const struct scenario scenarios_fault[] = {
      MODEL_ONLY},
     {"a device that never answers is reported, and requests are let go",
      a_device_that_never_answers_is_reported_and_requests_are_let_go, ANYWHERE},
+    {"a request that waits for news is no stall", a_request_that_waits_for_news_is_no_stall,
+     ANYWHERE},
     {"a reset that never ends fails the device", a_reset_that_never_ends_fails_the_device,
      MODEL_ONLY},
     {"a killed daemon costs the share and nothing else",
