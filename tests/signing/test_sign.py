@@ -16,6 +16,7 @@ Prints TAP.
 """
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -293,6 +294,18 @@ def test_a_certificate_that_signed_itself_needs_no_chain(world):
     directory = world.directory()
     return (world.sign(directory, CERT=cert, CHAIN="")[0] == 0 and
             world.verify(os.path.join(directory, "viofs.cat"), root=cert)[0])
+
+
+def test_the_test_key_of_the_documentation_signs(world):
+    with open(os.path.join(TOP, "docs", "signing.md"), encoding="utf-8") as f:
+        command = next(line for line in f if line.startswith("    openssl req -x509"))
+    directory = world.directory()
+    keys = tempfile.mkdtemp(dir=world.scratch)
+    subprocess.run(shlex.split(command) + ["-passout", "stdin"], cwd=keys, input=SECRET, text=True, check=True,
+                   capture_output=True)
+    cert, key = os.path.join(keys, "viofs-test.pem"), os.path.join(keys, "viofs-test.key")
+    status, _ = world.sign(directory, CERT=cert, KEY=key, CHAIN="", PASSFILE=world.ca.write("pass", SECRET))
+    return status == 0 and world.verify(os.path.join(directory, "viofs.cat"), root=cert)[0]
 
 
 def test_the_chain_may_follow_in_the_certificates_file(world):
