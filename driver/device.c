@@ -275,6 +275,20 @@ void drv_device_broken(struct drv_device *dev, enum drv_reason why, uint32_t det
     IoQueueWorkItem(dev->recover_work, drv_device_recover, DelayedWorkQueue, dev);
 }
 
+/*
+ * One more recovery. A host may replace its daemon every day for years, and each time the device asks for a reset;
+ * one that asks again and again as soon as it runs is broken. Return: may it be tried? State mutex held.
+ */
+static bool may_recover(struct drv_device *dev)
+{
+    uint32_t now = (uint32_t)drv_load(&dev->watch.ticks);
+    uint32_t forgiven = (now - dev->recovered_tick) / DRV_FORGIVE_TICKS;
+
+    dev->recoveries -= min(dev->recoveries, forgiven);
+    dev->recovered_tick = now;
+    return ++dev->recoveries <= DRV_MAX_RECOVERIES && !drv_load(&dev->failed);
+}
+
 /** drv_device_recover() - work item: reset the device and start over. IRQL: PASSIVE_LEVEL. */
 void NTAPI drv_device_recover(DEVICE_OBJECT *object, void *context)
 {
@@ -284,8 +298,7 @@ void NTAPI drv_device_recover(DEVICE_OBJECT *object, void *context)
     drv_device_lock(dev);
     if (dev->armed) {
         drv_device_disarm(dev, STATUS_IO_DEVICE_ERROR, false);
-        if (++dev->recoveries > DRV_MAX_RECOVERIES || drv_load(&dev->failed) ||
-            !NT_SUCCESS(drv_device_arm(dev))) {
+        if (!may_recover(dev) || !NT_SUCCESS(drv_device_arm(dev))) {
             drv_swap(&dev->failed, 1);
             drv_log(dev, IO_ERR_CONTROLLER_ERROR, DRV_WHY_GAVE_UP, dev->recoveries);
             IoInvalidateDeviceState(dev->pdo);

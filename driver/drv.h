@@ -95,7 +95,8 @@ _Static_assert(DRV_MAX_SEGS <= RING_MAX_SEGS, "more than a device accepts");
 #define DRV_QUIESCE_MS     2000u /* for requests to end before a reset */
 #define DRV_SETTLE_MS      1000u /* for requests of a closed handle to end before DESTROY */
 #define DRV_DESTROY_MS     2000u /* that a cleanup waits for the reply to DESTROY */
-#define DRV_MAX_RECOVERIES 5u    /* of one start; then the device has failed */
+#define DRV_MAX_RECOVERIES 5u    /* in a row; then the device has failed */
+#define DRV_FORGIVE_TICKS  5u    /* of work, for which one recovery counts no longer */
 
 /* ---- structures ----------------------------------------------------------------------------- */
 
@@ -256,6 +257,7 @@ struct drv_watch {
     KDPC dpc;
     uint64_t completions; /* at the last tick */
     uint32_t quiet;       /* ticks without a completion */
+    LONG ticks;           /* so far, of all the time that the device was armed */
     LONG stalled;
 };
 
@@ -272,9 +274,10 @@ struct drv_device {
     bool armed;       /* virtio is up, or on its way; read by DPCs */
     bool memory_lost; /* the device may still write: never free */
     bool in_d0;
-    LONG failed; /* gave up on the device */
-    uint32_t recoveries;
-    IRP *power_irp; /* waits for power_work */
+    LONG failed;             /* gave up on the device */
+    uint32_t recoveries;     /* that count */
+    uint32_t recovered_tick; /* watch.ticks at the last of them */
+    IRP *power_irp;          /* waits for power_work */
     struct drv_pci pci;
     uint64_t features;
     DMA_ADAPTER *dma;

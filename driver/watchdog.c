@@ -47,6 +47,7 @@ static void NTAPI tick(KDPC *dpc, void *context, void *arg1, void *arg2)
     UNREFERENCED_PARAMETER(dpc);
     UNREFERENCED_PARAMETER(arg1);
     UNREFERENCED_PARAMETER(arg2);
+    drv_swap(&w->ticks, drv_load(&w->ticks) + 1);
     completions = count(dev, &busy);
     if (!busy || completions != w->completions) {
         if (completions != w->completions)

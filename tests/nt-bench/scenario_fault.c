@@ -254,6 +254,49 @@ static void a_reset_that_never_ends_fails_the_device(void)
     rig_remove(r);
 }
 
+static void a_device_that_breaks_now_and_then_is_recovered_each_time(void)
+{
+    struct rig *r = rig_up(&alone);
+    struct handle *h = rig_open(r);
+
+    fuse_init(h);
+    clk_speed(50);
+    for (int i = 0; i < 12; i++) {
+        uint32_t resets = vdev_resets(r->device);
+
+        clk_sleep_ms(200); /* ten seconds of its time */
+        vdev_needs_reset(r->device);
+        expect_recovery(r, h, resets);
+    }
+    rig_close(h);
+    rig_eject(r);
+}
+
+static void a_device_that_breaks_as_soon_as_it_runs_is_given_up(void)
+{
+    struct rig *r = rig_up(&alone);
+    struct handle *h = rig_open(r);
+    NTSTATUS status = STATUS_SUCCESS;
+
+    fuse_init(h);
+    for (int i = 0; i < 5; i++) {
+        uint32_t resets = vdev_resets(r->device);
+
+        vdev_needs_reset(r->device);
+        expect_recovery(r, h, resets);
+    }
+    vdev_needs_reset(r->device);
+    for (int i = 0; i < 400 && vdev_running(r->device); i++)
+        clk_sleep_ms(5);
+    for (int i = 0; i < 20; i++) {
+        status = fuse_try_init(h);
+        CHECK(!NT_SUCCESS(status), "a session on a device that was given up");
+        clk_sleep_ms(5);
+    }
+    rig_close(h);
+    rig_remove(r);
+}
+
 static void a_killed_daemon_costs_the_share_and_nothing_else(void)
 {
     static const struct rig_options o = {.device = {.mortal = true}};
@@ -499,6 +542,10 @@ const struct scenario scenarios_fault[] = {
      a_device_that_never_answers_is_reported_and_requests_are_let_go, ANYWHERE},
     {"a request that waits for news is no stall", a_request_that_waits_for_news_is_no_stall,
      ANYWHERE},
+    {"a device that breaks now and then is recovered each time",
+     a_device_that_breaks_now_and_then_is_recovered_each_time, MODEL_ONLY},
+    {"a device that breaks as soon as it runs is given up",
+     a_device_that_breaks_as_soon_as_it_runs_is_given_up, MODEL_ONLY},
     {"a reset that never ends fails the device", a_reset_that_never_ends_fails_the_device,
      MODEL_ONLY},
     {"a killed daemon costs the share and nothing else",
