@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
 """as_unit.py UNIT GROUPS COMMAND... - run a command under the restrictions of a systemd unit
+as_unit.py --refused UNIT GROUPS - read names of system calls, print those that the unit refuses, fail if there are any
 
 Theory of operation
 
@@ -188,15 +189,18 @@ def change_surroundings(unit):
           f"hidepid={unit['ProtectProc'][-1]},subset={unit['ProcSubset'][-1]}")
 
 
-def system_call_filter(unit, groups):
-    number = getattr(errno, unit["SystemCallErrorNumber"][-1])
+def allowed_calls(unit, groups):
     names = {"@default": True}
     for line in unit["SystemCallFilter"]:
         names.update(dict.fromkeys(line.removeprefix("~").split(), not line.startswith("~")))
     calls = set(expand((name for name in names if names[name]), groups))
     calls -= set(expand((name for name in names if not names[name]), groups))
-    filtered = Filter(act_errno(number))
-    for name in sorted(calls | set(groups["@default"])):
+    return calls | set(groups["@default"])
+
+
+def system_call_filter(unit, groups):
+    filtered = Filter(act_errno(getattr(errno, unit["SystemCallErrorNumber"][-1])))
+    for name in sorted(allowed_calls(unit, groups)):
         filtered.add(ACT_ALLOW, name)
     filtered.load()
 
@@ -240,8 +244,9 @@ def apply(unit, groups):
     missing = APPLIED - set(unit)
     if unknown or missing:
         sys.exit(f"as_unit.py: does not know {sorted(unknown)}, and expects {sorted(missing)}")
-    yes = """LockPersonality MemoryDenyWriteExecute NoNewPrivileges PrivateMounts PrivateNetwork
-        ProtectControlGroups ProtectHostname ProtectKernelLogs ProtectKernelModules ProtectKernelTunables"""
+    yes = """LockPersonality MemoryDenyWriteExecute NoNewPrivileges PrivateMounts PrivateNetwork ProtectClock
+        ProtectControlGroups ProtectHostname ProtectKernelLogs ProtectKernelModules ProtectKernelTunables
+        RestrictRealtime"""
     for name in yes.split():
         assert unit[name] == ["yes"], name
     assert unit["SystemCallArchitectures"] == ["native"]  # libseccomp's own default
@@ -254,7 +259,16 @@ def apply(unit, groups):
     system_call_filter(unit, groups)
 
 
+def refused():
+    calls = sys.stdin.read().split()
+    wrong = set(calls) - allowed_calls(read_unit(sys.argv[2]), read_groups(sys.argv[3]))
+    print("refused:", *sorted(wrong))
+    return 1 if wrong or not calls else 0
+
+
 def main():
+    if sys.argv[1] == "--refused":
+        sys.exit(refused())
     unit, groups, command = sys.argv[1], sys.argv[2], sys.argv[3:]
     apply(read_unit(unit), read_groups(groups))
     os.execv(command[0], command)
