@@ -55,7 +55,10 @@ static _Noreturn void end_as(int status)
     if (sig == SIGSYS)
         log_error("stopped by seccomp: a system call that is not in virtiofsd's list. The kernel "
                   "log has its number (audit type=1326); --seccomp=trap prints its name");
-    else if (sig != SIGKILL && sig != SIGTERM)
+    else if (sig == SIGKILL)
+        log_error("virtiofsd was killed, by an administrator or by the kernel for want of memory. "
+                  "Its share does not answer any more: restart the virtual machine");
+    else if (sig != SIGTERM)
         log_error("virtiofsd ended with signal %d (%s)", sig, strsignal(sig));
     _exit(128 + sig);
 }
