@@ -8,7 +8,7 @@ PREFIX ?= /usr/local
 export VIOFS_BUILD := $(abspath $(BUILD))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak stress fuzz bench lint format dist install clean
+.PHONY: help setup demo test soak stress fuzz bench lint format dist sign install clean
 
 help: ## this list
 	@echo "viofs: share a directory of a Linux host with virtual machines"
@@ -55,6 +55,10 @@ format: ## lay out the C sources
 dist: ## build what ships into dist/
 	@scripts/setup build
 	@scripts/dist dist
+
+sign: ## sign dist/guest with your key: CERT=FILE KEY=FILE, more in docs/signing.md
+	@scripts/setup sign
+	@scripts/sign dist/guest
 
 install: ## install the host's half under PREFIX (default /usr/local), DESTDIR is honoured
 	@scripts/setup build
