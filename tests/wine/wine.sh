@@ -7,9 +7,10 @@
 # before wine_begin.
 #
 # What Wine needs to be told: the server has to stay (-p), or services die with the last program; programs
-# must not inherit our pipes, or a service holds them open; no display, or windows are tried.
+# must not inherit our pipes, or a service holds them open; no display, or windows are tried; no menu builder, or the
+# desktop of whoever runs the tests gets entries.
 
-export WINEARCH=win64 WINEDEBUG=-all WINEDLLOVERRIDES="mscoree,mshtml="
+export WINEARCH=win64 WINEDEBUG=-all WINEDLLOVERRIDES="mscoree,mshtml=;winemenubuilder.exe=d"
 unset DISPLAY WAYLAND_DISPLAY
 
 # wine_template - make the template, once; several stages may ask at the same time
