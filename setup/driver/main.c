@@ -142,19 +142,17 @@ static DWORD check_devices(const struct scene *s, const struct pkg_info *want, b
     return error;
 }
 
-static bool all_have(const struct scene *s, const struct pkg_info *want)
+/* @name: of the published package. Equal versions are not enough: somebody may have built it anew. */
+static bool all_have(const struct scene *s, const wchar_t *name)
 {
-    for (unsigned i = 0; i < s->devices; i++) {
-        const struct pkg_info *p = package_of(s, &s->device[i]);
-
-        if (!p || !p->ours || wcscmp(p->version, want->version) != 0)
+    for (unsigned i = 0; i < s->devices; i++)
+        if (_wcsicmp(s->device[i].inf, name) != 0)
             return false;
-    }
     return true;
 }
 
-/* Older packages of ours that no device uses any more. */
-static void withdraw_old(const struct scene *s, const struct pkg_info *want)
+/* Other packages of ours that no device uses any more. */
+static void withdraw_old(const struct scene *s, const wchar_t *name)
 {
     for (unsigned i = 0; i < s->packages; i++) {
         const struct pkg_info *p = &s->package[i];
@@ -162,7 +160,7 @@ static void withdraw_old(const struct scene *s, const struct pkg_info *want)
 
         for (unsigned d = 0; d < s->devices; d++)
             used |= _wcsicmp(s->device[d].inf, p->name) == 0;
-        if (p->ours && !used && wcscmp(p->version, want->version) != 0 &&
+        if (p->ours && !used && _wcsicmp(p->name, name) != 0 &&
             pkg_withdraw(p->name) == ERROR_SUCCESS)
             svc_print(L"%ls, %ls, is no longer needed\r\n", p->name, p->version);
     }
@@ -190,7 +188,7 @@ static DWORD run_install(const wchar_t *inf, unsigned flags)
     look(&s);
     if (s.devices == 0) {
         svc_print(L"No virtio-fs device is there; the first one that comes gets the driver.\r\n");
-    } else if (!all_have(&s, &package)) {
+    } else if (!all_have(&s, name)) {
         error = dev_update(path, true, &reboot);
         look(&s);
     }
@@ -198,7 +196,7 @@ static DWORD run_install(const wchar_t *inf, unsigned flags)
         error = check_devices(&s, &package, &reboot);
     if (error)
         return error;
-    withdraw_old(&s, &package);
+    withdraw_old(&s, name);
     return done(reboot);
 }
 
