@@ -8,7 +8,7 @@ PREFIX ?= /usr/local
 export VIOFS_BUILD := $(abspath $(BUILD))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak stress fuzz bench lint format dist sign install clean
+.PHONY: help setup demo test soak stress fuzz bench lint format dist deb sign install clean
 
 help: ## this list
 	@echo "viofs: share a directory of a Linux host with virtual machines"
@@ -53,18 +53,21 @@ format: ## lay out the C sources
 	@git ls-files '*.[ch]' | xargs clang-format -i
 
 dist: ## build what ships into dist/
-	@scripts/setup build
+	@scripts/setup build dist
 	@scripts/dist dist
 
-sign: ## sign dist/guest with your key: CERT=FILE KEY=FILE, more in docs/signing.md
-	@scripts/setup sign
+deb: ## build the Debian package of the host's half into dist/host, checked by lintian
+	@scripts/setup build deb
+	@scripts/deb dist/host
+
+sign: ## sign dist/guest with your key and pack it anew: CERT=FILE KEY=FILE, more in docs/signing.md
+	@scripts/setup sign dist
 	@scripts/sign dist/guest
+	@scripts/guest-archive dist/guest dist
 
 install: ## install the host's half under PREFIX (default /usr/local), DESTDIR is honoured
 	@scripts/setup build
-	@scripts/build release
-	@meson configure $(VIOFS_BUILD)/release -Dprefix=$(PREFIX)
-	@meson install -C $(VIOFS_BUILD)/release --no-rebuild
+	@scripts/install $(PREFIX)
 
 clean: ## remove what was built
 	rm -rf $(VIOFS_BUILD) dist
