@@ -206,6 +206,13 @@ static NTSTATUS send_file(struct handle *h, UCHAR major)
     return o.status;
 }
 
+/* What the I/O manager and the rig count of a handle; several programs open and close at the same time. */
+static void count_handle(struct handle *h, LONG by)
+{
+    __atomic_fetch_add(&h->top->ReferenceCount, by, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&h->rig->open_handles, (ULONG)by, __ATOMIC_RELAXED);
+}
+
 struct handle *rig_open_as(struct rig *r, PVOID process, NTSTATUS *status)
 {
     struct handle *h = bench_alloc(sizeof(*h));
@@ -219,15 +226,13 @@ struct handle *rig_open_as(struct rig *r, PVOID process, NTSTATUS *status)
     h->file->Type = 5;
     h->file->Size = sizeof(*h->file);
     h->file->DeviceObject = h->top;
-    h->top->ReferenceCount++;
-    r->open_handles++;
+    count_handle(h, 1);
     s = send_file(h, IRP_MJ_CREATE);
     if (status)
         *status = s;
     if (NT_SUCCESS(s))
         return h;
-    h->top->ReferenceCount--;
-    r->open_handles--;
+    count_handle(h, -1);
     mem_free(MEM_BENCH, h->file);
     bench_free(h);
     return NULL;
@@ -258,8 +263,7 @@ void rig_close(struct handle *h)
         rig_cleanup(h);
     status = send_file(h, IRP_MJ_CLOSE);
     CHECK(NT_SUCCESS(status), "CLOSE failed with %#x", status);
-    h->top->ReferenceCount--;
-    h->rig->open_handles--;
+    count_handle(h, -1);
     mem_free(MEM_BENCH, h->file);
     bench_free(h);
 }
