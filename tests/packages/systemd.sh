@@ -45,6 +45,10 @@ as_unit() {
     "$here/as_unit.py" "$1" "$work/groups" "${@:2}"
 }
 
+heard_or_gone() {
+    [ -s "$work/heard" ] || gone "$1"
+}
+
 # starts_under UNIT [OPTION...] - the daemon gets as far as READY=1 under it
 starts_under() {
     local file=$1 pid result=1
@@ -56,7 +60,7 @@ starts_under() {
     NOTIFY_SOCKET=$work/notify as_unit "$file" "$virtiofsd" --config "$work/share.conf" "$@" \
         >"$work/unit.log" 2>&1 &
     pid=$!
-    while ! gone "$pid" && [ ! -s "$work/heard" ]; do nap; done
+    wait_for 20 heard_or_gone "$pid"
     if grep -qx READY=1 "$work/heard"; then result=0; fi
     kill "$pid" 2>/dev/null
     wait "$pid"
@@ -116,6 +120,8 @@ systemd_tests() {
     sed "s,^shared-dir = .*,shared-dir = $shares/conf,; s,^socket-path = .*,socket-path = $work/conf.sock," \
         "$VIOFS_TOP/integration/examples/share.conf" >"$work/share.conf"
     check "the daemon starts under the service's restrictions, with the example's options" starts_under "$unit"
+    sed -i 's/^#\([a-z]\)/\1/' "$work/share.conf"
+    check "and with those that the example leaves to the reader" starts_under "$unit"
     check "without mounts, it does not" fails_without 's/@mount//'
     check "nor without network namespaces" fails_without 's/^RestrictNamespaces=.*/RestrictNamespaces=mnt pid/'
     check "nor without CAP_SYS_ADMIN" fails_without 's/CAP_SYS_ADMIN//'
