@@ -21,7 +21,7 @@
  */
 #include "service/client/client_int.h"
 
-enum { WRITTEN_HOLDS_MS = 1000 };
+enum { WRITTEN_HOLDS_MS = 1000, UNTOLD_HOLDS_MS = 1000 };
 
 static bool same_time(struct cli_time a, struct cli_time b)
 {
@@ -68,6 +68,17 @@ static void note_times(struct cli *c, struct cli_node *n, const struct cli_attr 
         n->times_ms = cli_clock_ms();
 }
 
+uint64_t cli_hold_ms(struct cli *c, uint64_t valid_ms)
+{
+    /* Long validities are for as long as changes are told. */
+    uint64_t most =
+        atomic_load(&c->feed.offered) && !atomic_load(&c->feed.live) ? UNTOLD_HOLDS_MS : UINT64_MAX;
+
+    if (c->opt.longest_ms && c->opt.longest_ms < most)
+        most = c->opt.longest_ms;
+    return valid_ms < most ? valid_ms : most;
+}
+
 /* What an answer says. @own: it answers a change, which makes every other answer on its way old. */
 static int store(struct cli *c, struct cli_node *n, const struct cli_attr *a, uint64_t valid_ms,
                  uint64_t stamp, bool own)
@@ -76,6 +87,7 @@ static int store(struct cli *c, struct cli_node *n, const struct cli_attr *a, ui
 
     if ((a->mode & LX_S_IFMT) != n->type)
         return -LE_EIO;
+    valid_ms = stamp < atomic_load(&c->doubted) ? 0 : cli_hold_ms(c, valid_ms);
     cli_mutex_lock(&n->lock);
     if (stamp >= n->attr_changed) {
         changed = changed_by_others(n, a);
@@ -208,6 +220,15 @@ static int take_reply(struct cli *c, struct cli_node *n, const struct attr_reply
     if (e < 0)
         return e;
     return store(c, n, out, cli_ms(reply->out.attr_valid, reply->out.attr_valid_nsec), stamp, own);
+}
+
+void cli_attr_take(struct cli *c, struct cli_node *n, const struct fuse_attr_out *out,
+                   const struct fuse_viofs_ext *ext, uint64_t stamp)
+{
+    struct cli_attr a;
+
+    if (cli_attr_parse(&out->attr, ext, &a) == 0)
+        (void)store(c, n, &a, cli_ms(out->attr_valid, out->attr_valid_nsec), stamp, false);
 }
 
 static int ask(struct cli *c, struct cli_node *n, bool ext, struct cli_attr *out)

@@ -42,7 +42,7 @@ int cli_gate_enter(struct cli *c, uint32_t want, bool urgent, uint32_t *session)
         r = -LE_ETIMEDOUT;
     } else {
         *session = c->gate.session_no;
-        if (c->gate.in_flight++ == 0)
+        if (c->gate.in_flight++ <= c->gate.resting)
             c->gate.busy_since_ms = cli_clock_ms();
         if (c->gate.in_flight > c->gate.max_in_flight)
             c->gate.max_in_flight = c->gate.in_flight;
@@ -141,10 +141,11 @@ bool cli_enosys(struct cli *c, uint32_t opcode)
 
 static void count_opcode(struct cli *c, uint32_t opcode)
 {
-    static const uint8_t standard[] = {CLI_OPCODES - 1, FUSE_LOOKUP, FUSE_CREATE, FUSE_GETATTR,
-                                       FUSE_READDIRPLUS};
+    static const uint8_t standard[] = {CLI_COUNT_PROBE, FUSE_LOOKUP,      FUSE_CREATE,
+                                       FUSE_GETATTR,    FUSE_READDIRPLUS, FUSE_OPEN,
+                                       CLI_COUNT_WATCH, CLI_COUNT_WATCH,  CLI_COUNT_EVENTS};
 
-    if (opcode >= VIOFS_PROBE && opcode <= VIOFS_READDIRPLUS)
+    if (opcode >= VIOFS_PROBE && opcode <= VIOFS_EVENTS)
         opcode = standard[opcode - VIOFS_PROBE];
     if (opcode < CLI_OPCODES)
         atomic_fetch_add(&c->count.by_opcode[opcode], 1);
@@ -369,7 +370,8 @@ int cli_submit(struct cli *c, struct cli_async *a, struct cli_req *r)
     a->opcode = r->opcode;
     a->reply_min = r->reply_min;
     a->session = r->session;
-    atomic_fetch_add(&c->count.requests, 1);
+    if (r->opcode != VIOFS_EVENTS)
+        atomic_fetch_add(&c->count.requests, 1);
     count_opcode(c, r->opcode);
     e = c->transport->ops->submit(c->transport, &a->msg);
     return e < 0 ? cli_gate_leave(c, e, true) : 0;

@@ -42,6 +42,15 @@ struct cli_dir;
 
 /* ---- session ------------------------------------------------------------------------------- */
 
+struct cli_change {
+    uint32_t
+        action; /* enum viofs_action (lib/fuse/fuse_proto.h); RESCAN and UNCOVERED speak of all below */
+    bool is_dir;
+    const char
+        *path; /* from the root, components joined by '/', not terminated; valid during the call */
+    uint32_t path_len; /* 0: the root */
+};
+
 struct cli_options {
     uint32_t max_nodes;    /* cached nodes that nobody refers to; 0: 65536 */
     uint32_t max_names;    /* cached names, negative ones included; 0: 131072 */
@@ -49,10 +58,17 @@ struct cli_options {
     bool read_only;        /* everything that changes the share is -LE_EROFS without asking */
     bool no_extension;     /* do not look for VIOFS_PROBE (tests, other daemons) */
     bool want_btime;       /* ask hosts without the extension for birth times (STATX) */
+    bool want_feed;        /* have the host tell what changes there (docs/protocol.md) */
+    uint32_t longest_ms;   /* believe nothing for longer than this; 0: as long as the host says */
+    /*
+     * What somebody else changed, in the order in which it happened; on any thread, one at a time, without a lock.
+     * Must not wait for the host. Only with want_feed, and NULL is fine.
+     */
+    void (*changed)(void *user, const struct cli_change *change);
     uint32_t stall_ms; /* silence while a probe is out, before the host counts as gone; 0: 30000 */
     void (*log)(void *user, int level,
                 const char *text); /* level: 0 error, 1 warning, 2 debug; or NULL */
-    void *log_user;
+    void *log_user;                /* the first argument of log() and changed() */
 };
 
 /* What INIT and the probe agreed on. */
@@ -62,15 +78,18 @@ struct cli_session {
     uint32_t max_write; /* bytes in one WRITE: host, transport and us */
     uint32_t max_read;  /* bytes in one READ, likewise */
     bool extension;     /* birth times come along (docs/protocol.md) */
-    bool writeback_ok;
+    bool feed;          /* changes are told */
 };
+
+/* Where the extension's own requests are counted. */
+enum cli_count { CLI_COUNT_EVENTS = 61, CLI_COUNT_WATCH, CLI_COUNT_PROBE };
 
 /* Counters since cli_open(), for tests and `make bench`; requests by opcode are exact. */
 struct cli_counters {
-    uint64_t requests;   /* with an answer */
+    uint64_t requests;   /* with an answer, but for the one that waits for changes */
     uint64_t no_replies; /* FORGET and friends */
     uint64_t by_opcode
-        [64]; /* standard opcodes; the extension's four count as their standard ones, PROBE in 63 */
+        [64]; /* standard opcodes; the extension's count as their standard ones, or enum cli_count */
     uint64_t forgotten; /* lookups given back */
     uint32_t nodes, names, in_flight, max_in_flight_seen;
 };
@@ -249,6 +268,16 @@ enum cli_rename_flags { CLI_RENAME_NOREPLACE = 1, CLI_RENAME_EXCHANGE = 2 };
  */
 int cli_rename(struct cli *c, struct cli_node *from, struct cli_name old_name, struct cli_node *to,
                struct cli_name new_name, uint32_t flags);
+
+/**
+ * cli_watch() - have opt.changed told of everything below a directory, also of what nobody has looked at [1 a component
+ * in a new session; the host's answer is not waited for]
+ * @age_ms: changes since so long ago are wanted, as far as they can be found out
+ *
+ * Counted; a reference to the node is held. Return: 0; -LE_EOPNOTSUPP: changes are not told; -LE_ENOSPC; -errno.
+ */
+int cli_watch(struct cli *c, struct cli_node *n, uint32_t age_ms);
+void cli_unwatch(struct cli *c, struct cli_node *n); /* [0] */
 
 /** cli_forget_name() - drop what is cached of a name or, with NULL bytes, of a directory's names (notified changes) */
 void cli_forget_name(struct cli *c, struct cli_node *dir, struct cli_name name);

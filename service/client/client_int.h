@@ -12,6 +12,7 @@
  *   fold*.c    names in any case                  share.c    what concerns the share as a whole
  *   health.c   is the host there?
  *   file.c, io.c, dir.c, xattr.c                  handles, data, listings, extended attributes
+ *   feed.c     changes on the host                listing.c  listings that are kept
  *
  *   Sessions. Node ids and handles mean something in the session that gave them only. Sessions are
  *   numbered from 1 (c->session_no); every id is kept with its number, and call.c, under the gate, refuses
@@ -29,6 +30,7 @@
  *   c->forget.lock   ids to be forgotten
  *   c->gate.lock     requests in flight, the session's number and state
  *   c->misc     owner ids, statfs answer
+ * c->feed.lock is taken before c->tree.
  */
 #ifndef VIOFS_CLIENT_INT_H
 #define VIOFS_CLIENT_INT_H
@@ -180,6 +182,9 @@ enum cli_state {
     CLI_ENDED, /* the transport said -LE_ENOTCONN, or the epoch changed: cli_recover() is next */
 };
 
+enum cli_feed_state { CLI_FEED_OFF, CLI_FEED_SENDING, CLI_FEED_OUT }; /* VIOFS_EVENTS */
+struct cli_watch;                                                     /* feed.c */
+
 #define CLI_CHANGE_SLOTS 4096
 #define CLI_OPCODES      64 /* standard opcodes are below, the extension has bits of its own */
 
@@ -189,6 +194,7 @@ struct cli {
     struct cli_limits limits;   /* of this session; written by session.c while no request is out */
     struct cli_session session; /* gate.lock; see cli_session_get() */
     _Atomic bool extension;     /* session.extension */
+    _Atomic bool open_attr;     /* VIOFS_OPEN is served */
     _Atomic bool killpriv;      /* FUSE_HANDLE_KILLPRIV_V2 was agreed */
 
     _Atomic uint64_t clock;   /* see "Stamps" */
@@ -223,6 +229,7 @@ struct cli {
         uint32_t session_no; /* of the current session, from 1 */
         bool destroy;        /* a DESTROY is due when all is drained */
         uint32_t in_flight, max_in_flight;
+        uint32_t resting;       /* of these, how many are answered when something happens */
         uint64_t last_done_ms;  /* cli_clock_ms() when something was last answered */
         uint64_t busy_since_ms; /* when something was sent while nothing was out */
     } gate;
@@ -241,6 +248,20 @@ struct cli {
         _Atomic uint64_t by_opcode[CLI_OPCODES];
     } count;
     _Atomic uint64_t nosys; /* bit: this opcode was answered ENOSYS in this session */
+
+    struct {
+        cli_mutex lock;
+        cli_cond idle; /* the state is not SENDING any more */
+        enum cli_feed_state state;
+        bool stopping, answered;
+        _Atomic bool offered, live; /* the host has one; its request is out, or about to be again */
+        uint8_t *page;
+        struct cli_async events;
+        struct cli_watch *watches;
+        uint32_t n_watches;
+        uint64_t last_watch; /* number */
+    } feed;
+    _Atomic uint64_t doubted; /* stamp: answers to older questions may be old news */
 
     cli_mutex misc;
     uint32_t uid, gid;
@@ -443,6 +464,12 @@ int cli_name_set(struct cli *c, struct cli_node *dir, struct cli_name name, stru
 void cli_name_del(struct cli *c, struct cli_dentry *d);
 void cli_names_of_node_del(struct cli *c, struct cli_node *n);
 void cli_names_in_dir_del(struct cli *c, struct cli_node *dir);
+/** cli_name_doubt() - answers about this name that are on their way are old news */
+void cli_name_doubt(struct cli *c, const struct cli_node *dir, struct cli_name name);
+/** cli_doubt_children() - no name in this directory holds, nor do the attributes of what they lead to */
+void cli_doubt_children(struct cli *c, struct cli_node *dir);
+/** cli_path_of() - names from the root down, joined by '/', not terminated. Return: bytes; -LE_ENOENT; -LE_ENAMETOOLONG. */
+int cli_path_of(struct cli *c, struct cli_node *n, char *text, uint32_t cap);
 /** cli_name_holds() - is what it says still valid? */
 bool cli_name_holds(const struct cli_dentry *d);
 /** cli_name_changed() - since the stamp, was this name changed by us? */
@@ -465,6 +492,13 @@ void cli_dir_changed(struct cli *c, struct cli_node *dir, struct cli_name name);
  */
 int cli_attr_store(struct cli *c, struct cli_node *n, const struct cli_attr *a, uint64_t valid_ms,
                    uint64_t stamp);
+/** cli_attr_take() - attributes that came with another answer; what cannot be is left out */
+void cli_attr_take(struct cli *c, struct cli_node *n, const struct fuse_attr_out *out,
+                   const struct fuse_viofs_ext *ext, uint64_t stamp);
+/** cli_doubt_all() - nothing that was heard so far holds any more. Takes the locks. */
+void cli_doubt_all(struct cli *c);
+/** cli_hold_ms() - for how long we believe what the host said */
+uint64_t cli_hold_ms(struct cli *c, uint64_t valid_ms);
 /** cli_attr_changed() - we changed something: ask again next time, do not cache answers to older questions */
 void cli_attr_changed(struct cli *c, struct cli_node *n);
 /**
@@ -493,6 +527,8 @@ int cli_fold_find(struct cli *c, struct cli_node *dir, struct cli_name name, cha
 /** cli_fold_added(), cli_fold_removed() - we made or removed a name [0] */
 void cli_fold_added(struct cli *c, struct cli_node *dir, struct cli_name name);
 void cli_fold_removed(struct cli *c, struct cli_node *dir, struct cli_name name);
+/** cli_fold_doubt() - somebody else changed the directory: look at it before the index is used again */
+void cli_fold_doubt(struct cli *c, struct cli_node *dir);
 /** cli_fold_drop() - forget the index (node->lock not held) */
 void cli_fold_drop(struct cli *c, struct cli_node *dir);
 
@@ -562,6 +598,12 @@ int cli_gate_close(struct cli *c, enum cli_state state);
 void cli_gate_end(struct cli *c);
 /** cli_session_is_gone() - what the transport says of the session; the gate is entered */
 bool cli_session_is_gone(struct cli *c);
+
+/** cli_feed_begin() - the session is live: ask for changes, if the host tells them [0] */
+void cli_feed_begin(struct cli *c);
+/** cli_feed_stop() - no more; waits for the request to come back, ten seconds at most. Before the gate closes. */
+void cli_feed_stop(struct cli *c);
+void cli_feed_free(struct cli *c);
 
 /** cli_health_tick() - send the probe if it is time. cli_health_cancel() - if one is out, have it come back early. */
 void cli_health_tick(struct cli *c);

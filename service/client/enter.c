@@ -103,8 +103,9 @@ static void share_id(struct cli_node *n, struct cli_node *old)
     old->lookups = 1;
 }
 
-static uint64_t until(uint64_t ms)
+static uint64_t until(struct cli *c, uint64_t ms)
 {
+    ms = cli_hold_ms(c, ms);
     return ms ? cli_clock_ms() + ms : 0;
 }
 
@@ -116,15 +117,16 @@ static int enter_missing(struct cli *c, struct cli_node *dir, struct cli_name na
     if (cli_name_changed(c, dir, name, e->stamp))
         return -LE_ENOENT;
     if (e->entry_ms)
-        (void)cli_name_set(c, dir, name, NULL, until(e->entry_ms)); /* no memory: not cached */
+        (void)cli_name_set(c, dir, name, NULL, until(c, e->entry_ms)); /* no memory: not cached */
     else if (d)
         cli_name_del(c, d);
     cli_nodes_trim(c);
     return -LE_ENOENT;
 }
 
+/* @old: the name was changed since the question was asked. */
 static int enter_locked(struct cli *c, struct cli_node *dir, struct cli_name name,
-                        const struct cli_entry *e, struct cli_node **out)
+                        const struct cli_entry *e, struct cli_node **out, bool *old)
 {
     struct cli_dentry *d;
     struct cli_node *known = NULL, *n;
@@ -144,7 +146,9 @@ static int enter_locked(struct cli *c, struct cli_node *dir, struct cli_name nam
     }
     cli_node_hold(c, n);
     if (name.bytes && !cli_name_changed(c, dir, name, e->stamp))
-        r = cli_name_set(c, dir, name, n, until(e->entry_ms));
+        r = cli_name_set(c, dir, name, n, until(c, e->entry_ms));
+    else if (name.bytes)
+        *old = true;
     if (r == -LE_EIO) {
         cli_log(c, 1, "the host put a directory below itself");
         cli_node_drop(c, n);
@@ -159,12 +163,13 @@ int cli_enter(struct cli *c, struct cli_node *dir, struct cli_name name, const s
               struct cli_node **out)
 {
     struct cli_node *n = NULL;
+    bool old = false;
 
     cli_mutex_lock(&c->tree);
-    int r = enter_locked(c, dir, name, e, &n);
+    int r = enter_locked(c, dir, name, e, &n, &old);
     cli_mutex_unlock(&c->tree);
     if (!r)
-        r = cli_attr_store(c, n, &e->attr, e->attr_ms, e->stamp);
+        r = cli_attr_store(c, n, &e->attr, old ? 0 : e->attr_ms, e->stamp);
     if (r || !out) {
         cli_node_put(c, n);
         return r;

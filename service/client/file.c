@@ -61,25 +61,46 @@ void cli_open_drop(struct cli *c, struct cli_open *o)
     open_free(c, o);
 }
 
-static int32_t ask_open(struct cli *c, struct cli_open *o, uint32_t flags)
+/* {open, attr, ext} in the order of the wire; a plain OPEN is answered with the first of them */
+struct open_reply {
+    struct fuse_open_out out;
+    struct fuse_attr_out attr;
+    struct fuse_viofs_ext ext;
+};
+
+static int32_t ask_open_as(struct cli *c, struct cli_open *o, uint32_t flags, bool attr)
 {
     struct fuse_open_in in = {.flags = flags};
-    struct fuse_open_out out;
+    struct open_reply reply;
+    uint32_t len = attr ? sizeof(reply) : sizeof(reply.out);
     struct cli_req r = {
-        .opcode = FUSE_OPEN,
+        .opcode = attr ? VIOFS_OPEN : (uint32_t)FUSE_OPEN,
         .node = o->node,
         .arg = {{&in, sizeof(in)}},
-        .reply = &out,
-        .reply_cap = sizeof(out),
-        .reply_min = sizeof(out),
+        .reply = &reply,
+        .reply_cap = len,
+        .reply_min = len,
     };
+    uint64_t stamp = cli_stamp(c);
     int32_t result = cli_call(c, &r);
 
     if (result < 0)
         return result;
-    o->fh = out.fh;
+    o->fh = reply.out.fh;
     o->session = r.session;
+    if (attr)
+        cli_attr_take(c, o->node, &reply.attr, &reply.ext, stamp);
     return 0;
+}
+
+/* Where the host can, an open brings the attributes as they are now: what was cached may be old news. */
+static int32_t ask_open(struct cli *c, struct cli_open *o, uint32_t flags)
+{
+    int32_t result = -LE_ENOSYS;
+
+    if (atomic_load(&c->open_attr))
+        result = ask_open_as(c, o, flags, true);
+    return result == -LE_ENOSYS ? ask_open_as(c, o, flags, false) : result;
 }
 
 /* Have the host open a node. A file that may be written but not read is rare, and costs a second request. */

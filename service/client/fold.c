@@ -126,6 +126,15 @@ void cli_fold_removed(struct cli *c, struct cli_node *dir, struct cli_name name)
     changed(c, dir, name, false);
 }
 
+void cli_fold_doubt(struct cli *c, struct cli_node *dir)
+{
+    (void)c;
+    cli_mutex_lock(&dir->lock);
+    if (dir->fold)
+        dir->fold->valid_ms = 0;
+    cli_mutex_unlock(&dir->lock);
+}
+
 void cli_fold_drop(struct cli *c, struct cli_node *dir)
 {
     cli_mutex_lock(&dir->lock);

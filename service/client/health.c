@@ -27,7 +27,7 @@ static uint64_t silence(const struct cli *c, uint64_t now)
     uint64_t since =
         c->gate.last_done_ms > c->gate.busy_since_ms ? c->gate.last_done_ms : c->gate.busy_since_ms;
 
-    return c->gate.in_flight && now > since ? now - since : 0;
+    return c->gate.in_flight > c->gate.resting && now > since ? now - since : 0;
 }
 
 /** cli_responding() - see client.h */

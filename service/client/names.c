@@ -67,7 +67,13 @@ static uint64_t *change_slot(struct cli *c, const struct cli_node *dir, struct c
 bool cli_name_changed(struct cli *c, const struct cli_node *dir, struct cli_name name,
                       uint64_t stamp)
 {
-    return stamp < *change_slot(c, dir, name);
+    return stamp < *change_slot(c, dir, name) || stamp < atomic_load(&c->doubted);
+}
+
+/** cli_name_doubt() - see client_int.h */
+void cli_name_doubt(struct cli *c, const struct cli_node *dir, struct cli_name name)
+{
+    *change_slot(c, dir, name) = atomic_fetch_add(&c->clock, 1) + 1;
 }
 
 /* ---- links between dentries and nodes ----------------------------------------------------------- */
@@ -190,6 +196,41 @@ void cli_dir_changed(struct cli *c, struct cli_node *dir, struct cli_name name)
     dir->attr_changed = now;
     dir->own_change = true;
     cli_mutex_unlock(&dir->lock);
+}
+
+/** cli_doubt_children() - see client_int.h */
+void cli_doubt_children(struct cli *c, struct cli_node *dir)
+{
+    dir->era++;
+    for (struct cli_link *l = dir->dentries.next; l != &dir->dentries; l = l->next) {
+        struct cli_node *n = CLI_CONTAINER(l, struct cli_dentry, sibling)->node;
+
+        if (n)
+            cli_attr_changed(c, n);
+    }
+}
+
+/** cli_path_of() - see client_int.h */
+int cli_path_of(struct cli *c, struct cli_node *n, char *text, uint32_t cap)
+{
+    uint32_t at = cap;
+
+    for (; n != c->root;) {
+        if (cli_list_empty(&n->names))
+            return -LE_ENOENT;
+        struct cli_dentry *d = CLI_CONTAINER(n->names.prev, struct cli_dentry, alias);
+        uint32_t slash = at < cap;
+
+        if (d->len + slash > at)
+            return -LE_ENAMETOOLONG;
+        if (slash)
+            text[--at] = '/';
+        at -= d->len;
+        memcpy(text + at, d->name, d->len);
+        n = d->dir;
+    }
+    memmove(text, text + at, cap - at);
+    return (int)(cap - at);
 }
 
 /** cli_forget_name() - see client.h */

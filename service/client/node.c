@@ -382,6 +382,27 @@ void cli_nodes_forget_nameless(struct cli *c)
     cli_mutex_unlock(&c->tree);
 }
 
+/* Node's table and lock: nothing that was heard of it holds. */
+static void doubt(struct cli *c, struct cli_node *n)
+{
+    cli_attr_changed(c, n);
+    if (n->type == LX_S_IFDIR) {
+        n->era++;
+        cli_fold_doubt(c, n);
+    }
+}
+
+/** cli_doubt_all() - see client_int.h */
+void cli_doubt_all(struct cli *c)
+{
+    atomic_store(&c->doubted, atomic_fetch_add(&c->clock, 1) + 1);
+    cli_mutex_lock(&c->tree);
+    for (uint32_t i = 0; i <= c->node_mask; i++)
+        for (struct cli_node *n = c->node_hash[i]; n; n = n->hash_next)
+            doubt(c, n);
+    cli_mutex_unlock(&c->tree);
+}
+
 void cli_nodes_forget_idle(struct cli *c)
 {
     cli_mutex_lock(&c->tree);

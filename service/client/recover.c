@@ -35,6 +35,7 @@ int cli_recover(struct cli *c)
 
     if (atomic_exchange(&c->recovering, true))
         return -LE_EBUSY;
+    cli_feed_stop(c);
     int r = cli_gate_close(c, CLI_ENDED);
     if (!r) {
         next_session(c);
@@ -42,6 +43,8 @@ int cli_recover(struct cli *c)
     }
     if (!r)
         r = cli_getattr(c, c->root, true, &attr);
+    if (!r)
+        cli_feed_begin(c);
     atomic_store(&c->recovering, false);
     return r;
 }

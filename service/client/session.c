@@ -124,10 +124,14 @@ static struct cli_session agreed(const struct cli *c, const struct fuse_init_out
     return s;
 }
 
-/* Return: 0, also without the extension; -errno if the session is in doubt. */
-static int probe_extension(struct cli *c, bool *found)
+/* @features: 0 without the extension. Return: 0, also without the extension; -errno if the session is in doubt. */
+static int probe_extension(struct cli *c, uint32_t *features)
 {
-    struct fuse_viofs_probe_in in = {.version = VIOFS_EXT_VERSION, .wanted = VIOFS_FEATURE_BTIME};
+    struct fuse_viofs_probe_in in = {
+        .version = VIOFS_EXT_VERSION,
+        .wanted = VIOFS_FEATURE_BTIME | VIOFS_FEATURE_OPEN |
+                  (c->opt.want_feed && c->limits.side_by_side ? VIOFS_FEATURE_FEED : 0),
+    };
     struct fuse_viofs_probe_out out;
     struct cli_req r = {
         .opcode = VIOFS_PROBE,
@@ -142,8 +146,9 @@ static int probe_extension(struct cli *c, bool *found)
     int n = cli_call_raw(c, CLI_ROOT_ID, &r);
     if (n == -LE_ENOTCONN || n == -LE_ETIMEDOUT)
         return n;
-    *found = n >= 0 && out.version == VIOFS_EXT_VERSION &&
-             out.ext_len == sizeof(struct fuse_viofs_ext) && (out.features & VIOFS_FEATURE_BTIME);
+    if (n >= 0 && out.version == VIOFS_EXT_VERSION &&
+        out.ext_len == sizeof(struct fuse_viofs_ext) && (out.features & VIOFS_FEATURE_BTIME))
+        *features = out.features & in.wanted;
     return 0;
 }
 
@@ -151,18 +156,21 @@ static int probe_extension(struct cli *c, bool *found)
 int cli_session_begin(struct cli *c)
 {
     struct fuse_init_out out;
-    bool extension = false;
+    uint32_t features = 0;
     int r = get_limits(c);
 
     if (!r)
         r = ask_init(c, &out);
     if (!r)
-        r = probe_extension(c, &extension);
+        r = probe_extension(c, &features);
     if (r < 0)
         return r;
     struct cli_session s = agreed(c, &out);
-    s.extension = extension;
-    atomic_store(&c->extension, extension);
+    s.extension = features != 0;
+    s.feed = features & VIOFS_FEATURE_FEED;
+    atomic_store(&c->extension, s.extension);
+    atomic_store(&c->open_attr, features & VIOFS_FEATURE_OPEN);
+    atomic_store(&c->feed.offered, s.feed);
     atomic_store(&c->killpriv, (s.flags & FUSE_HANDLE_KILLPRIV_V2) != 0);
     atomic_store(&c->nosys, 0);
     cli_mutex_lock(&c->gate.lock);
@@ -174,7 +182,9 @@ int cli_session_begin(struct cli *c)
     cli_mutex_unlock(&c->gate.lock);
     cli_log(c, 2, "FUSE 7.%u, flags %#llx, %u bytes a read, %u a write%s", s.minor,
             (unsigned long long)s.flags, s.max_read, s.max_write,
-            extension ? ", with birth times" : "");
+            s.feed        ? ", with birth times and changes"
+            : s.extension ? ", with birth times"
+                          : "");
     return 0;
 }
 
@@ -220,6 +230,7 @@ int cli_open(struct cli **out, struct cli_transport *t, const struct cli_options
         (void)cli_close(c); /* nothing else is out */
         return r;
     }
+    cli_feed_begin(c);
     *out = c;
     return 0;
 }
@@ -230,6 +241,7 @@ static int end_session(struct cli *c)
     struct cli_req destroy = {.opcode = FUSE_DESTROY};
 
     cli_forget_flush(c, 1);
+    cli_feed_stop(c);
     cli_health_cancel(c);
     cli_mutex_lock(&c->gate.lock);
     if (c->gate.state == CLI_LIVE)
@@ -250,6 +262,7 @@ int cli_close(struct cli *c)
         cli_log(c, 0, "the host still has requests of a share that is to be closed");
         return r;
     }
+    cli_feed_free(c);
     cli_nodes_free(c);
     free(c);
     return 0;

@@ -27,6 +27,7 @@
 #ifndef VIOFS_CLIENT_TRANSPORT_H
 #define VIOFS_CLIENT_TRANSPORT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define CLI_MSG_PRIVATE 12 /* words for the transport's own use (an OVERLAPPED fits) */
@@ -51,6 +52,7 @@ struct cli_limits {
     uint32_t max_in_flight; /* requests at once, at least 1 */
     uint32_t max_request;   /* bytes of header and arguments */
     uint32_t max_transfer;  /* bytes of data or reply */
+    bool side_by_side;      /* a request that is not answered for hours holds up no other */
     char tag[4 * 36 + 1];   /* UTF-8, terminated */
 };
 

@@ -194,6 +194,7 @@ static int viofs_limits(struct cli_transport *base, struct cli_limits *out)
         return -LE_ENOTCONN; /* a device that is stopped has no limits */
     *out = (struct cli_limits){.epoch = q.epoch,
                                .max_in_flight = q.max_in_flight ? q.max_in_flight : 1,
+                               .side_by_side = q.max_in_flight > 1,
                                .max_request = q.max_request,
                                .max_transfer = q.max_transfer};
     svc_tag_copy(q.tag, VIOFS_TAG_CHARS, tag);

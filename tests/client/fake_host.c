@@ -403,7 +403,11 @@ static int32_t init(struct fake *f, struct fake_call *c)
 
 static int32_t probe(struct fake *f, struct fake_call *c)
 {
-    struct fuse_viofs_probe_out out = {1, VIOFS_FEATURE_BTIME, sizeof(struct fuse_viofs_ext), 0};
+    struct fuse_viofs_probe_in in;
+
+    memcpy(&in, c->arg, sizeof(in));
+    struct fuse_viofs_probe_out out = {1, in.wanted & (f->features | VIOFS_FEATURE_BTIME),
+                                       sizeof(struct fuse_viofs_ext), 0};
 
     return f->extension ? put(c, 0, &out, sizeof(out)) : -LE_ENOSYS;
 }
@@ -414,6 +418,48 @@ static int32_t open_any(struct fake *f, struct fake_call *c)
 
     f->open_handles++;
     return put(c, 0, &out, sizeof(out));
+}
+
+static int32_t open_with_attr(struct fake *f, struct fake_call *c, uint32_t node)
+{
+    struct fuse_open_out out = {.fh = ++f->next_fh};
+
+    f->open_handles++;
+    memcpy(c->reply, &out, sizeof(out));
+    c->reply += sizeof(out);
+    c->cap -= (uint32_t)sizeof(out);
+    int32_t r = put_attr(f, c, node, true);
+    return r < 0 ? r : r + (int32_t)sizeof(out);
+}
+
+static int32_t watch(struct fake *f, struct fake_call *c)
+{
+    struct fuse_viofs_watch_out out = {.flags = VIOFS_WATCH_WHOLE};
+    struct fuse_viofs_watch_in in;
+    unsigned i;
+
+    memcpy(&in, c->arg, sizeof(in));
+    for (i = 0; i < 16 && f->watch[i].watch; i++)
+        f->wrong += f->watch[i].watch == in.watch;
+    if (i == 16)
+        return -LE_ENOSPC;
+    f->watch[i].watch = in.watch;
+    f->watch[i].nodeid = c->in.nodeid;
+    return put(c, 0, &out, sizeof(out));
+}
+
+static int32_t unwatch(struct fake *f, const struct fake_call *c)
+{
+    struct fuse_viofs_unwatch_in in;
+
+    memcpy(&in, c->arg, sizeof(in));
+    for (unsigned i = 0; i < 16; i++) {
+        if (f->watch[i].watch == in.watch) {
+            f->watch[i].watch = 0;
+            return 0;
+        }
+    }
+    return -LE_ENOENT;
 }
 
 static int32_t read_link(const struct fake *f, struct fake_call *c, uint32_t node)
@@ -440,6 +486,12 @@ static int32_t serve_data(struct fake *f, struct fake_call *c, uint32_t node)
     case FUSE_OPEN:
     case FUSE_OPENDIR:
         return open_any(f, c);
+    case VIOFS_OPEN:
+        return open_with_attr(f, c, node);
+    case VIOFS_WATCH:
+        return watch(f, c);
+    case VIOFS_UNWATCH:
+        return unwatch(f, c);
     case FUSE_RELEASE:
     case FUSE_RELEASEDIR:
         f->open_handles--;

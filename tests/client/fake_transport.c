@@ -38,8 +38,11 @@ static int32_t serve(struct fake *f, struct cli_msg *m)
 {
     struct fake_call call = {.reply = m->reply, .cap = m->reply_cap};
 
+    f->unanswered++;
+    pthread_cond_broadcast(&f->changed);
     while (f->silent && !f->dead)
         pthread_cond_wait(&f->changed, &f->lock);
+    f->unanswered--;
     if (f->dead)
         return -LE_ENOTCONN;
     if (m->req_len < sizeof(call.in) || m->req_len > f->max_request) {
@@ -74,6 +77,7 @@ static int fake_limits(struct cli_transport *t, struct cli_limits *out)
     *out = (struct cli_limits){
         .epoch = f->epoch,
         .max_in_flight = f->max_in_flight,
+        .side_by_side = true,
         .max_request = f->max_request,
         .max_transfer = f->max_transfer,
         .tag = "fake",
@@ -115,7 +119,17 @@ static int fake_submit(struct cli_transport *t, struct cli_msg *m)
     struct waiting *w;
     pthread_t thread;
 
+    struct fuse_in_header in;
+
+    memcpy(&in, m->req, sizeof(in));
     pthread_mutex_lock(&f->lock);
+    if (in.opcode == VIOFS_EVENTS && !f->dead && f->initialized) {
+        if (f->events)
+            f->wrong++;
+        f->events = m;
+        pthread_mutex_unlock(&f->lock);
+        return 0;
+    }
     bool wait = f->silent;
     pthread_mutex_unlock(&f->lock);
     if (!wait) {
@@ -153,8 +167,34 @@ static int fake_post(struct cli_transport *t, const void *req, uint32_t len)
 
 static void fake_cancel(struct cli_transport *t, struct cli_msg *m)
 {
-    (void)t;
-    (void)m; /* what is out is answered when the host speaks again */
+    if (fake_of(t)->events == m)
+        fake_answer_events(fake_of(t), NULL, 0, -LE_EINTR);
+    /* Whatever else is out is answered when the host speaks again. */
+}
+
+void fake_answer_events(struct fake *f, const void *page, uint32_t len, int32_t error)
+{
+    pthread_mutex_lock(&f->lock);
+    struct cli_msg *m = f->events;
+    f->events = NULL;
+    pthread_mutex_unlock(&f->lock);
+    if (!m)
+        abort();
+    if (len > 0)
+        memcpy(m->reply, page, len);
+    m->result = error ? error : (int32_t)len;
+    m->done(m);
+}
+
+void fake_event(struct fake *f, uint64_t nodeid, uint32_t action, uint32_t flags, const char *name)
+{
+    struct fuse_viofs_event e = {
+        .nodeid = nodeid, .action = action, .flags = flags, .name_len = (uint32_t)strlen(name)};
+    uint8_t page[sizeof(e) + 512] = {0};
+
+    memcpy(page, &e, sizeof(e));
+    memcpy(page + sizeof(e), name, e.name_len);
+    fake_answer_events(f, page, (uint32_t)FUSE_REC_ALIGN(sizeof(e) + e.name_len), 0);
 }
 
 static const struct cli_transport_ops ops = {
@@ -201,6 +241,8 @@ void fake_die(struct fake *f)
     f->dead = true;
     pthread_cond_broadcast(&f->changed);
     pthread_mutex_unlock(&f->lock);
+    if (f->events)
+        fake_answer_events(f, NULL, 0, -LE_ENOTCONN);
 }
 
 /* f->lock held */
@@ -234,6 +276,14 @@ void fake_hush(struct fake *f)
 {
     pthread_mutex_lock(&f->lock);
     f->silent = true;
+    pthread_mutex_unlock(&f->lock);
+}
+
+void fake_wait_asked(struct fake *f, uint32_t n)
+{
+    pthread_mutex_lock(&f->lock);
+    while (f->unanswered < n)
+        pthread_cond_wait(&f->changed, &f->lock);
     pthread_mutex_unlock(&f->lock);
 }
 

@@ -63,6 +63,7 @@ struct fake {
 
     /* how it behaves; set before use */
     uint32_t entry_ms, attr_ms, missing_ms; /* validities; missing_ms 0: ENOENT */
+    uint32_t features;                      /* of the extension, but BTIME: VIOFS_FEATURE_* */
     bool extension, statx, no_rename2, noreplace_is_einval;
     uint64_t enosys;        /* opcodes that are unknown */
     uint64_t offered_flags; /* of INIT; 0: all that are asked for */
@@ -84,10 +85,16 @@ struct fake {
     uint64_t next_fh;
     uint32_t open_handles;
 
+    struct cli_msg *events; /* a VIOFS_EVENTS that is out */
+    struct {
+        uint64_t watch, nodeid;
+    } watch[16]; /* number 0: unused */
+
     /* the books */
     uint64_t count[FAKE_OPCODES];
     uint64_t requests, forgets, forgotten;
-    uint32_t wrong; /* what an honest client never does */
+    uint32_t unanswered; /* requests that wait for fake_speak() */
+    uint32_t wrong;      /* what an honest client never does */
     struct fuse_init_in init;
     struct fuse_in_header last_in; /* of the last request with an answer */
     uint64_t last_unique;
@@ -115,6 +122,13 @@ void fake_swap(struct fake *f);
 /** fake_hush(), fake_speak() - requests are not answered meanwhile */
 void fake_hush(struct fake *f);
 void fake_speak(struct fake *f);
+/** fake_wait_asked() - until n requests wait for fake_speak() */
+void fake_wait_asked(struct fake *f, uint32_t n);
+
+/** fake_event() - the host reports a change; a VIOFS_EVENTS must be out. Its answer is taken when this returns. */
+void fake_event(struct fake *f, uint64_t nodeid, uint32_t action, uint32_t flags, const char *name);
+/** fake_answer_events() - the same with any bytes, or an error */
+void fake_answer_events(struct fake *f, const void *page, uint32_t len, int32_t error);
 
 /* fake_host.c */
 int32_t fake_serve(struct fake *f, struct fake_call *call);

@@ -411,6 +411,7 @@ static int vht_limits(struct cli_transport *base, struct cli_limits *out)
     struct vht *t = of_transport(base);
 
     *out = (struct cli_limits){.max_in_flight = t->o.queues * t->o.queue_size,
+                               .side_by_side = true,
                                .max_request = MAX_REQUEST,
                                .max_transfer = t->o.max_transfer,
                                .tag = TAG};

@@ -1,0 +1,417 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* What the host tells of changes, and what the client makes of it. */
+#include "tests/unit/client_rig.h"
+
+#define PATHS 16
+
+/* What opt.changed has heard. */
+struct heard {
+    unsigned n;
+    struct {
+        uint32_t action;
+        bool is_dir;
+        char path[64];
+    } change[PATHS];
+};
+
+static void hear(void *user, const struct cli_change *change)
+{
+    struct heard *h = user;
+
+    assert_true(h->n < PATHS);
+    h->change[h->n].action = change->action;
+    h->change[h->n].is_dir = change->is_dir;
+    assert_true(change->path_len < sizeof(h->change[0].path));
+    memcpy(h->change[h->n].path, change->path, change->path_len);
+    h->change[h->n].path[change->path_len] = '\0';
+    h->n++;
+}
+
+static void assert_heard(const struct heard *h, unsigned i, uint32_t action, const char *path)
+{
+    assert_true(i < h->n);
+    assert_int_equal(h->change[i].action, action);
+    assert_string_equal(h->change[i].path, path);
+}
+
+/* A session with a feed, and /d/f on the host. The changes go to `h`. */
+static struct rig *rig_feed(void **state, struct heard *h, uint32_t *d, uint32_t *file)
+{
+    struct rig *g = *state;
+
+    memset(h, 0, sizeof(*h));
+    g->f.features = VIOFS_FEATURE_FEED | VIOFS_FEATURE_OPEN;
+    g->f.entry_ms = g->f.attr_ms = g->f.missing_ms = 3600000;
+    g->o.want_feed = true;
+    g->o.changed = hear;
+    g->o.log_user = h;
+    *d = fake_add(&g->f, 0, "d", DIR_MODE);
+    *file = fake_add(&g->f, *d, "f", FILE_MODE);
+    return rig_up(state);
+}
+
+static uint64_t trips(struct rig *g)
+{
+    struct cli_counters k;
+    static uint64_t before;
+
+    cli_counters_get(g->c, &k);
+    uint64_t since = k.requests - before;
+    before = k.requests;
+    return since;
+}
+
+static void test_one_request_for_changes_is_always_out_and_is_no_stall(void **state)
+{
+    struct heard h;
+    uint32_t d, file;
+    struct rig *g = *state;
+
+    g->o.stall_ms = 60;
+    rig_feed(state, &h, &d, &file);
+    assert_non_null(g->f.events);
+    fake_event(&g->f, 1, VIOFS_ADDED, 0, "x");
+    assert_non_null(g->f.events);
+    for (int i = 0; i < 12; i++) {
+        usleep(10000);
+        cli_tick(g->c);
+    }
+    assert_true(cli_responding(g->c));
+}
+
+static void test_without_wanting_it_nothing_is_asked(void **state)
+{
+    struct rig *g = *state;
+
+    g->f.features = VIOFS_FEATURE_FEED | VIOFS_FEATURE_OPEN;
+    rig_up(state);
+    assert_null(g->f.events);
+    assert_int_equal(cli_watch(g->c, g->root, 0), -LE_EOPNOTSUPP);
+}
+
+static void test_a_change_is_told_with_its_path_from_the_root(void **state)
+{
+    struct heard h;
+    uint32_t d, file;
+    struct rig *g = rig_feed(state, &h, &d, &file);
+    struct cli_node *dir = rig_lookup(g, g->root, "d");
+
+    fake_event(&g->f, fake_id(&g->f, d), VIOFS_MODIFIED, 0, "f");
+    fake_event(&g->f, 1, VIOFS_ADDED, VIOFS_EVENT_DIR, "new/deep");
+    fake_event(&g->f, 1, VIOFS_ATTRIB, 0, "");
+    fake_event(&g->f, 0, VIOFS_RESCAN, 0, "");
+    assert_int_equal(h.n, 4);
+    assert_heard(&h, 0, VIOFS_MODIFIED, "d/f");
+    assert_false(h.change[0].is_dir);
+    assert_heard(&h, 1, VIOFS_ADDED, "new/deep");
+    assert_true(h.change[1].is_dir);
+    assert_heard(&h, 2, VIOFS_ATTRIB, "");
+    assert_heard(&h, 3, VIOFS_RESCAN, "");
+    cli_node_put(g->c, dir);
+}
+
+static void test_what_nobody_changed_is_not_asked_again(void **state)
+{
+    struct heard h;
+    uint32_t d, file;
+    struct rig *g = rig_feed(state, &h, &d, &file);
+    struct cli_node *dir = rig_lookup(g, g->root, "d");
+    struct cli_attr a;
+
+    assert_int_equal(rig_try(g, dir, "f"), 0);
+    assert_int_equal(rig_try(g, dir, "missing"), -LE_ENOENT);
+    fake_event(&g->f, fake_id(&g->f, d), VIOFS_ADDED, 0, "other");
+    trips(g);
+    assert_int_equal(rig_try(g, dir, "f"), 0);
+    assert_int_equal(rig_try(g, dir, "missing"), -LE_ENOENT);
+    assert_int_equal(trips(g), 0);
+    assert_int_equal(cli_getattr(g->c, dir, false, &a), 0);
+    assert_int_equal(trips(g), 1); /* a directory's times change with its names */
+    assert_int_equal(rig_try(g, dir, "f"), 0);
+    assert_int_equal(trips(g), 0);
+    cli_node_put(g->c, dir);
+}
+
+static void test_a_name_that_appeared_is_found_and_one_that_went_is_not(void **state)
+{
+    struct heard h;
+    uint32_t d, file;
+    struct rig *g = rig_feed(state, &h, &d, &file);
+    struct cli_node *dir = rig_lookup(g, g->root, "d");
+
+    assert_int_equal(rig_try(g, dir, "new"), -LE_ENOENT);
+    fake_add(&g->f, d, "new", FILE_MODE);
+    assert_int_equal(rig_try(g, dir, "new"), -LE_ENOENT); /* not told yet */
+    fake_event(&g->f, fake_id(&g->f, d), VIOFS_ADDED, 0, "new");
+    assert_int_equal(rig_try(g, dir, "new"), 0);
+    fake_remove(&g->f, d, "new");
+    fake_event(&g->f, fake_id(&g->f, d), VIOFS_REMOVED, 0, "new");
+    assert_int_equal(rig_try(g, dir, "new"), -LE_ENOENT);
+    cli_node_put(g->c, dir);
+}
+
+static void test_attributes_are_asked_for_after_a_change_wherever_it_was_told_from(void **state)
+{
+    struct heard h;
+    uint32_t d, file;
+    struct rig *g = rig_feed(state, &h, &d, &file);
+    struct cli_node *dir = rig_lookup(g, g->root, "d"), *n = rig_lookup(g, dir, "f");
+    struct cli_attr a;
+
+    g->f.node[file].size = 77;
+    assert_int_equal(cli_getattr(g->c, n, false, &a), 0);
+    assert_int_equal(a.size, 0);
+    fake_event(&g->f, fake_id(&g->f, d), VIOFS_MODIFIED, 0, "f");
+    assert_int_equal(cli_getattr(g->c, n, false, &a), 0);
+    assert_int_equal(a.size, 77);
+    g->f.node[file].size = 78;
+    fake_event(&g->f, 1, VIOFS_MODIFIED, 0, "d/f"); /* from above */
+    assert_int_equal(cli_getattr(g->c, n, false, &a), 0);
+    assert_int_equal(a.size, 78);
+    cli_node_put(g->c, n);
+    cli_node_put(g->c, dir);
+}
+
+static int32_t change_on_the_way(struct fake *f, struct fake_call *call)
+{
+    if (call->in.opcode != VIOFS_LOOKUP)
+        return FAKE_PASS;
+    /* The host looks, then the file changes, and its news overtake the answer. */
+    int32_t r = fake_serve(f, call);
+    pthread_mutex_unlock(&f->lock);
+    fake_event(f, call->in.nodeid, *(uint32_t *)f->user, 0, (const char *)call->arg);
+    pthread_mutex_lock(&f->lock);
+    return r;
+}
+
+static void test_news_that_overtake_an_answer_make_it_old(void **state)
+{
+    static uint32_t actions[] = {VIOFS_MODIFIED, VIOFS_ATTRIB, VIOFS_REMOVED, VIOFS_RESCAN};
+    struct heard h;
+    uint32_t d, file;
+    struct rig *g = rig_feed(state, &h, &d, &file);
+    struct cli_node *dir = rig_lookup(g, g->root, "d");
+
+    for (unsigned i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
+        char name[8] = {'n', (char)('0' + i), 0};
+        struct cli_attr a;
+
+        fake_add(&g->f, d, name, FILE_MODE);
+        g->f.user = &actions[i];
+        g->f.hook = change_on_the_way;
+        struct cli_node *n = rig_lookup(g, dir, name);
+        g->f.hook = NULL;
+        trips(g);
+        assert_int_equal(cli_getattr(g->c, n, false, &a), 0);
+        assert_int_equal(trips(g), 1);
+        cli_node_put(g->c, n);
+    }
+    cli_node_put(g->c, dir);
+}
+
+static void test_rescan_leaves_nothing_believed(void **state)
+{
+    struct heard h;
+    uint32_t d, file;
+    struct rig *g = rig_feed(state, &h, &d, &file);
+    struct cli_node *dir = rig_lookup(g, g->root, "d"), *n = rig_lookup(g, dir, "f");
+    struct cli_attr a;
+
+    assert_int_equal(rig_try(g, dir, "missing"), -LE_ENOENT);
+    fake_event(&g->f, 0, VIOFS_RESCAN, 0, "");
+    trips(g);
+    assert_int_equal(rig_try(g, dir, "missing"), -LE_ENOENT);
+    assert_int_equal(rig_try(g, dir, "f"), 0);
+    assert_int_equal(trips(g), 2);
+    fake_event(&g->f, 0, VIOFS_RESCAN, 0, "");
+    assert_int_equal(cli_getattr(g->c, n, false, &a), 0);
+    assert_int_equal(trips(g), 1);
+    cli_node_put(g->c, n);
+    cli_node_put(g->c, dir);
+}
+
+static void test_an_uncovered_directory_loses_its_names_and_no_others(void **state)
+{
+    struct heard h;
+    uint32_t d, file;
+    struct rig *g = rig_feed(state, &h, &d, &file);
+    struct cli_node *dir = rig_lookup(g, g->root, "d");
+
+    assert_int_equal(rig_try(g, dir, "f"), 0);
+    fake_event(&g->f, fake_id(&g->f, d), VIOFS_UNCOVERED, 0, "");
+    trips(g);
+    assert_int_equal(rig_try(g, dir, "f"), 0);
+    assert_int_equal(trips(g), 1);
+    assert_int_equal(rig_try(g, g->root, "d"), 0);
+    assert_int_equal(trips(g), 0);
+    cli_node_put(g->c, dir);
+}
+
+static void test_the_end_of_the_feed_is_the_end_of_long_validities(void **state)
+{
+    struct heard h;
+    uint32_t d, file;
+    struct rig *g = rig_feed(state, &h, &d, &file);
+    struct cli_node *dir = rig_lookup(g, g->root, "d");
+
+    assert_int_equal(rig_try(g, dir, "f"), 0);
+    fake_answer_events(&g->f, NULL, 0, -LE_ENOSYS);
+    assert_int_equal(h.n, 1);
+    assert_heard(&h, 0, VIOFS_RESCAN, "");
+    assert_null(g->f.events);
+    trips(g);
+    assert_int_equal(rig_try(g, dir, "f"), 0);
+    assert_int_equal(trips(g), 1);
+    usleep(1100000); /* what is heard now holds for a second, whatever the host says */
+    assert_int_equal(rig_try(g, dir, "f"), 0);
+    assert_int_equal(trips(g), 1);
+    cli_node_put(g->c, dir);
+}
+
+static void test_strict_caching_believes_for_as_long_as_it_was_told(void **state)
+{
+    struct heard h;
+    uint32_t d, file;
+    struct rig *g = *state;
+
+    g->o.longest_ms = 30;
+    rig_feed(state, &h, &d, &file);
+    assert_int_equal(rig_try(g, g->root, "d"), 0);
+    usleep(40000);
+    trips(g);
+    assert_int_equal(rig_try(g, g->root, "d"), 0);
+    assert_int_equal(trips(g), 1);
+}
+
+static void test_an_open_brings_fresh_attributes_in_one_request(void **state)
+{
+    struct heard h;
+    uint32_t d, file;
+    struct rig *g = rig_feed(state, &h, &d, &file);
+    struct cli_node *dir = rig_lookup(g, g->root, "d"), *n = rig_lookup(g, dir, "f");
+    struct cli_file *f;
+    struct cli_attr a;
+
+    g->f.node[file].size = 99; /* stored through a mapping: nothing is told */
+    trips(g);
+    assert_int_equal(cli_file_open(g->c, n, CLI_READ, &f), 0);
+    assert_int_equal(cli_getattr(g->c, n, false, &a), 0);
+    assert_int_equal(a.size, 99);
+    assert_int_equal(trips(g), 1);
+    cli_file_close(g->c, f);
+    cli_node_put(g->c, n);
+    cli_node_put(g->c, dir);
+}
+
+static void test_a_watch_is_asked_for_once_and_taken_back_by_the_last(void **state)
+{
+    struct heard h;
+    uint32_t d, file;
+    struct rig *g = rig_feed(state, &h, &d, &file);
+    struct cli_node *dir = rig_lookup(g, g->root, "d");
+
+    assert_int_equal(cli_watch(g->c, dir, 1000), 0);
+    assert_int_equal(cli_watch(g->c, dir, 1000), 0);
+    assert_int_equal(g->f.watch[0].nodeid, fake_id(&g->f, d));
+    assert_int_equal(g->f.watch[1].watch, 0);
+    cli_unwatch(g->c, dir);
+    assert_int_not_equal(g->f.watch[0].watch, 0);
+    cli_unwatch(g->c, dir);
+    assert_int_equal(g->f.watch[0].watch, 0);
+    cli_unwatch(g->c, dir);
+    cli_node_put(g->c, dir);
+}
+
+static void test_a_new_session_has_the_feed_and_the_watches_again(void **state)
+{
+    struct heard h;
+    uint32_t d, file;
+    struct rig *g = rig_feed(state, &h, &d, &file);
+    struct cli_node *dir = rig_lookup(g, g->root, "d");
+
+    assert_int_equal(cli_watch(g->c, dir, 0), 0);
+    fake_die(&g->f);
+    assert_heard(&h, 0, VIOFS_RESCAN, "");
+    memset(g->f.watch, 0, sizeof(g->f.watch));
+    fake_revive(&g->f);
+    assert_int_equal(cli_recover(g->c), 0);
+    assert_non_null(g->f.events);
+    assert_int_equal(g->f.watch[0].nodeid, fake_id(&g->f, d));
+    fake_event(&g->f, fake_id(&g->f, d), VIOFS_ADDED, 0, "x");
+    assert_heard(&h, 1, VIOFS_ADDED, "d/x");
+    cli_unwatch(g->c, dir);
+    cli_node_put(g->c, dir);
+}
+
+static void test_news_of_a_node_that_is_not_known_are_nothing(void **state)
+{
+    struct heard h;
+    uint32_t d, file;
+    struct rig *g = rig_feed(state, &h, &d, &file);
+
+    fake_event(&g->f, 123456, VIOFS_ADDED, 0, "x");
+    assert_int_equal(h.n, 0);
+    assert_non_null(g->f.events);
+}
+
+static void test_records_that_cannot_be_end_the_feed_and_nothing_else(void **state)
+{
+    static const struct {
+        struct fuse_viofs_event e;
+        const char *name;
+        uint32_t len;
+    } bad[] = {
+        {{.nodeid = 1, .action = 0, .name_len = 1}, "x", 32},
+        {{.nodeid = 1, .action = 99, .name_len = 1}, "x", 32},
+        {{.nodeid = 1, .action = VIOFS_ADDED, .name_len = 200}, "x", 32},
+        {{.nodeid = 1, .action = VIOFS_ADDED, .name_len = UINT32_MAX}, "x", 32},
+        {{.nodeid = 1, .action = VIOFS_ADDED, .name_len = 2}, "..", 32},
+        {{.nodeid = 1, .action = VIOFS_ADDED, .name_len = 4}, "/etc", 32},
+        {{.nodeid = 1, .action = VIOFS_ADDED, .name_len = 2}, "d/", 32},
+        {{.nodeid = 1, .action = VIOFS_ADDED, .name_len = 4}, "a//b", 32},
+        {{.nodeid = 1, .action = VIOFS_ADDED, .name_len = 6}, "a/../b", 32},
+        {{.nodeid = 1, .action = VIOFS_ADDED, .name_len = 3}, "a\0b", 32},
+        {{.nodeid = 1, .action = VIOFS_ADDED, .name_len = 1}, "x", 23},
+    };
+    struct heard h;
+    uint32_t d, file;
+    struct rig *g = rig_feed(state, &h, &d, &file);
+
+    g->lies = true;
+    for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        uint8_t page[64] = {0};
+
+        memcpy(page, &bad[i].e, sizeof(bad[i].e));
+        memcpy(page + sizeof(bad[i].e), bad[i].name, strnlen(bad[i].name, 8) < 3 ? 3 : 6);
+        h.n = 0;
+        fake_answer_events(&g->f, page, bad[i].len, 0);
+        assert_heard(&h, 0, VIOFS_RESCAN, "");
+        assert_null(g->f.events);
+        assert_int_equal(rig_try(g, g->root, "d"), 0);
+        assert_int_equal(cli_recover(g->c), 0);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        RIG_TEST(test_one_request_for_changes_is_always_out_and_is_no_stall),
+        RIG_TEST(test_without_wanting_it_nothing_is_asked),
+        RIG_TEST(test_a_change_is_told_with_its_path_from_the_root),
+        RIG_TEST(test_what_nobody_changed_is_not_asked_again),
+        RIG_TEST(test_a_name_that_appeared_is_found_and_one_that_went_is_not),
+        RIG_TEST(test_attributes_are_asked_for_after_a_change_wherever_it_was_told_from),
+        RIG_TEST(test_news_that_overtake_an_answer_make_it_old),
+        RIG_TEST(test_rescan_leaves_nothing_believed),
+        RIG_TEST(test_an_uncovered_directory_loses_its_names_and_no_others),
+        RIG_TEST(test_the_end_of_the_feed_is_the_end_of_long_validities),
+        RIG_TEST(test_strict_caching_believes_for_as_long_as_it_was_told),
+        RIG_TEST(test_an_open_brings_fresh_attributes_in_one_request),
+        RIG_TEST(test_a_watch_is_asked_for_once_and_taken_back_by_the_last),
+        RIG_TEST(test_a_new_session_has_the_feed_and_the_watches_again),
+        RIG_TEST(test_news_of_a_node_that_is_not_known_are_nothing),
+        RIG_TEST(test_records_that_cannot_be_end_the_feed_and_nothing_else),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
