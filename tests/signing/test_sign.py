@@ -4,7 +4,7 @@
 
 Theory of operation
 
-  DIR holds viofs.sys, viofs.inf, virtiofs.exe and viofs-driver.exe. The tests work in copies, with a
+  DIR holds what `make dist` makes but for the installer. The tests work in copies, with a
   test key (authority.py), on a copy of scripts/sign beside a stand-in for setup/build, which makes an
   "installer" out of virtiofs.exe in no time. One test, only with --installer, lets the real one build.
 
@@ -31,8 +31,9 @@ from authority import Authority, Clock, openssl  # noqa: E402
 from check_catalog import image_hash  # noqa: E402
 from check_pe import Image  # noqa: E402
 
-INPUTS = ("viofs.sys", "viofs.inf", "virtiofs.exe", "viofs-driver.exe")
-SIGNED = ("viofs.sys", "viofs.cat", "virtiofs.exe", "viofs-driver.exe", "virtiofs-setup.exe")
+PROGRAMS = ("virtiofs.exe", "viofs-driver.exe", "viofs-service.exe")
+INPUTS = ("viofs.sys", "viofs.inf", "LICENSE") + PROGRAMS
+SIGNED = ("viofs.sys", "viofs.cat", "virtiofs-setup.exe") + PROGRAMS
 SECRET = "correct horse battery"
 SETTINGS = ("CERT", "KEY", "CHAIN", "PASSFILE", "PASS", "TIMESTAMP", "TIMESTAMP_CHAIN", "SOURCE_DATE_EPOCH")
 
@@ -168,7 +169,7 @@ def test_the_signed_catalog_has_the_structure_that_windows_expects(world):
 
 
 def test_only_signatures_are_added_to_what_was_built(world):
-    for name in ("viofs.sys", "virtiofs.exe", "viofs-driver.exe"):
+    for name in ("viofs.sys",) + PROGRAMS:
         bare = os.path.join(tempfile.mkdtemp(dir=world.scratch), name)
         subprocess.run(["osslsigncode", "remove-signature", "-in", os.path.join(world.signed, name), "-out", bare],
                        check=True, capture_output=True)
@@ -271,7 +272,7 @@ def test_a_catalog_changed_after_it_was_signed_does_not_vouch(world):
 
 
 def test_signing_again_replaces_the_signatures(world):
-    directory = world.directory(SIGNED + ("viofs.inf",), world.signed)
+    directory = world.directory(SIGNED + ("viofs.inf", "LICENSE"), world.signed)
     status, said = world.sign(directory)
     sizes = [{name: len(data) for name, data in contents(where).items()} for where in (world.signed, directory)]
     if status or sizes[0] != sizes[1]:
@@ -284,7 +285,7 @@ def test_with_source_date_epoch_two_runs_give_the_same_bytes(world):
     one, two = world.directory(), world.directory()
     world.sign(one, SOURCE_DATE_EPOCH="1700000000")
     world.sign(two, SOURCE_DATE_EPOCH="1700000000")
-    return contents(one) == contents(two) and len(contents(one)) == 6
+    return contents(one) == contents(two) and set(contents(one)) == set(INPUTS + SIGNED)
 
 
 def test_a_certificate_that_signed_itself_needs_no_chain(world):
@@ -471,7 +472,7 @@ def installer_holds_the_signed_files(world):
     inside = {}
     for where, _, names in os.walk(out):
         inside.update({name: os.path.join(where, name) for name in names})
-    wanted = ("viofs.sys", "viofs.inf", "viofs.cat", "virtiofs.exe", "viofs-driver.exe")
+    wanted = ("viofs.sys", "viofs.inf", "viofs.cat") + PROGRAMS
     ours = contents(directory)
     for name in wanted:
         with open(inside[name], "rb") as f:
