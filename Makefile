@@ -64,6 +64,7 @@ sign: ## sign dist/guest with your key and pack it anew: CERT=FILE KEY=FILE, mor
 	@scripts/setup sign dist
 	@scripts/sign dist/guest
 	@scripts/guest-archive dist/guest dist
+	@scripts/guest-archive dist/guest dist
 
 install: ## install the host's half under PREFIX (default /usr/local), DESTDIR is honoured
 	@scripts/setup build
