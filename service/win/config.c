@@ -84,15 +84,17 @@ bool svc_tag_is_key(const wchar_t *tag)
 }
 
 void svc_config_share(const struct svc_config *c, const wchar_t *tag, struct svc_settings *out,
-                      bool *own_mount_point)
+                      struct svc_settings *own)
 {
-    struct svc_settings own = {0};
-
+    *own = (struct svc_settings){0};
     if (svc_tag_is_key(tag))
-        read_scope(c, tag, SVC_SCOPE_SHARE, &own);
+        read_scope(c, tag, SVC_SCOPE_SHARE, own);
     *out = c->plain;
-    svc_settings_overlay(out, &own);
+    svc_settings_overlay(out, own);
     svc_settings_overlay(out, &c->command_line);
-    *own_mount_point =
-        svc_has(&own, SVC_MOUNT_POINT) && !svc_has(&c->command_line, SVC_MOUNT_POINT);
+}
+
+bool svc_config_own_place(const struct svc_config *c, const struct svc_settings *own)
+{
+    return svc_has(own, SVC_MOUNT_POINT) && !svc_has(&c->command_line, SVC_MOUNT_POINT);
 }

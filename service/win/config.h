@@ -7,14 +7,6 @@
 
 #include "service/win/settings.h"
 
-enum svc_value_kind { SVC_VALUE_ABSENT, SVC_VALUE_TEXT, SVC_VALUE_NUMBER, SVC_VALUE_WRONG_TYPE };
-
-struct svc_value {
-    enum svc_value_kind kind;
-    uint32_t number;
-    wchar_t text[SVC_SECURITY_UNITS + 1]; /* longer ones are SVC_VALUE_WRONG_TYPE */
-};
-
 /* One key of the registry that settings may be in, with what is below it. */
 struct svc_source {
     const wchar_t *name; /* for messages */
@@ -44,10 +36,13 @@ void svc_config_process(const struct svc_config *c, struct svc_settings *out);
 
 /**
  * svc_config_share() - what counts for one share: command line over Shares\<tag> over plain values
- * @own_mount_point: true if the mount point was given for this share alone
+ * @own: what Shares\<tag> says
  */
 void svc_config_share(const struct svc_config *c, const wchar_t *tag, struct svc_settings *out,
-                      bool *own_mount_point);
+                      struct svc_settings *own);
+
+/** svc_config_own_place() - is the mount point one that was given for this share alone? @own: its own settings */
+bool svc_config_own_place(const struct svc_config *c, const struct svc_settings *own);
 
 /** svc_tag_is_key() - can a registry key have this name? A tag with a backslash cannot be one. */
 bool svc_tag_is_key(const wchar_t *tag);

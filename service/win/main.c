@@ -19,6 +19,7 @@ int wmain(int argc, wchar_t **argv);
 
 static DWORD run(int argc, const wchar_t *const *argv)
 {
+    static wchar_t usage[SVC_USAGE_UNITS]; /* too large for a stack */
     enum svc_parent parent = svc_parent();
     struct svc_options options;
     struct svc_error error;
@@ -38,7 +39,8 @@ static DWORD run(int argc, const wchar_t *const *argv)
     }
     switch (options.command) {
     case SVC_HELP:
-        svc_write(GetStdHandle(STD_OUTPUT_HANDLE), svc_usage);
+        svc_usage(usage);
+        svc_write(GetStdHandle(STD_OUTPUT_HANDLE), usage);
         return ERROR_SUCCESS;
     case SVC_VERSION:
         svc_write(GetStdHandle(STD_OUTPUT_HANDLE), svc_version_text);
@@ -47,6 +49,10 @@ static DWORD run(int argc, const wchar_t *const *argv)
         return svc_list_run();
     case SVC_CHECK:
         return svc_check_run();
+    case SVC_SHARE_ADD:
+    case SVC_SHARE_REMOVE:
+    case SVC_SHARE_LIST:
+        return svc_share_command_run(&options);
     default:
         return svc_console_run(&options);
     }

@@ -59,4 +59,7 @@ DWORD svc_console_run(const struct svc_options *o);
 DWORD svc_list_run(void);  /* `virtiofs.exe list`; return: exit code */
 DWORD svc_check_run(void); /* `virtiofs.exe check`; likewise */
 
+/** svc_share_command_run() - `virtiofs.exe share add|remove|list`. Return: exit code. */
+DWORD svc_share_command_run(const struct svc_options *o);
+
 #endif

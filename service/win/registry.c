@@ -16,8 +16,8 @@
 
 #include "service/win/text.h"
 
-static const wchar_t *const key_paths[SVC_REGISTRY_KEYS] = {SVC_REGISTRY_KEY,
-                                                            L"Software\\VirtIO-FS"};
+const wchar_t *const svc_registry_paths[SVC_REGISTRY_KEYS] = {SVC_REGISTRY_KEY,
+                                                              L"Software\\VirtIO-FS"};
 
 static void read_value(void *user, const wchar_t *share, const wchar_t *name, struct svc_value *out)
 {
@@ -45,41 +45,3 @@ const struct svc_source svc_registry_sources[SVC_REGISTRY_KEYS] = {
     {L"HKLM\\Software\\virtiofs", read_value, (void *)SVC_REGISTRY_KEY},
     {L"HKLM\\Software\\VirtIO-FS", read_value, (void *)L"Software\\VirtIO-FS"},
 };
-
-static uint32_t letters_below(HKEY shares)
-{
-    uint32_t letters = 0;
-    wchar_t name[256], mount[SVC_MOUNT_UNITS + 1];
-    DWORD units;
-
-    for (DWORD i = 0;; i++) {
-        DWORD size = sizeof(mount);
-        wchar_t letter;
-
-        units = ARRAYSIZE(name);
-        if (RegEnumKeyExW(shares, i, name, &units, NULL, NULL, NULL, NULL) != ERROR_SUCCESS)
-            return letters;
-        if (RegGetValueW(shares, name, svc_setting_infos[SVC_MOUNT_POINT].name, RRF_RT_REG_SZ, NULL,
-                         mount, &size) != ERROR_SUCCESS)
-            continue;
-        letter = svc_mount_letter(mount);
-        if (letter)
-            letters |= 1u << (letter - L'A');
-    }
-}
-
-uint32_t svc_registry_letters(void)
-{
-    uint32_t letters = 0;
-    wchar_t path[64];
-    HKEY shares;
-
-    for (unsigned i = 0; i < SVC_REGISTRY_KEYS; i++) {
-        svc_format(path, ARRAYSIZE(path), L"%ls\\Shares", key_paths[i]);
-        if (RegOpenKeyExW(HKEY_LOCAL_MACHINE, path, 0, KEY_READ, &shares) != ERROR_SUCCESS)
-            continue;
-        letters |= letters_below(shares);
-        RegCloseKey(shares);
-    }
-    return letters;
-}

@@ -13,7 +13,7 @@
 /* HKLM\Software\virtiofs, then HKLM\Software\VirtIO-FS. */
 extern const struct svc_source svc_registry_sources[SVC_REGISTRY_KEYS];
 
-/** svc_registry_letters() - drive letters that Shares\* gives to shares, there or not; bit 0 is A: */
-uint32_t svc_registry_letters(void);
+/* Where they are in HKEY_LOCAL_MACHINE. */
+extern const wchar_t *const svc_registry_paths[SVC_REGISTRY_KEYS];
 
 #endif

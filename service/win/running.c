@@ -166,7 +166,9 @@ void svc_running_tell(struct svc_running *r, unsigned slot, const struct svc_sha
     set_text(key, L"MountPoint", status->mount_point);
     set_text(key, L"Message", status->message);
     set_text(key, L"Device", status->device);
+    set_number(key, L"Closed", status->closed);
     set_number(key, L"State", status->state);
+    set_number(key, L"Settings", status->settings); /* the last: who waits for it finds the rest */
     RegCloseKey(key);
 }
 
@@ -190,6 +192,8 @@ static bool read_share(HKEY process, const wchar_t *name, struct svc_share_statu
     *out = (struct svc_share_status){0};
     state = get_number(key, L"State");
     out->state = state < SVC_SHARE_STATES ? (enum svc_share_state)state : SVC_SHARE_WAITING;
+    out->settings = get_number(key, L"Settings");
+    out->closed = get_number(key, L"Closed");
     get_text(key, L"Tag", out->tag, sizeof(out->tag));
     get_text(key, L"MountPoint", out->mount_point, sizeof(out->mount_point));
     get_text(key, L"Message", out->message, sizeof(out->message));

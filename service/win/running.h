@@ -31,6 +31,10 @@ struct svc_share_status {
     wchar_t mount_point[300];
     wchar_t message[256];
     wchar_t device[SVC_DEVICE_UNITS + 1]; /* path of the interface */
+    uint32_t
+        settings; /* svc_settings_mark() of what Shares\<tag> said when it was last looked at */
+    uint32_t
+        closed; /* files that were open when new settings had it mounted again, the last time */
 };
 
 struct svc_process_status {

@@ -4,8 +4,8 @@
  *
  * Theory of operation
  *
- *   One table names every setting, its option and its registry value; the command line (options.c) and the
- *   registry (config.c) go through the same setters, so that both accept and refuse the same. A setter
+ *   One table says all about every setting. The command line (options.c) and the registry (config.c) go
+ *   through the same setters, so that both accept and refuse the same. A setter
  *   checks completely before it changes anything. What it refuses, it refuses with a sentence that says
  *   what would be right; who names the option or value is the caller.
  *
@@ -15,25 +15,88 @@
 #include "service/win/settings.h"
 
 #include <stdarg.h>
+#include <string.h>
 
+#define AT(field)           .offset = offsetof(struct svc_settings, field)
+#define TEXT(field, units_) AT(field), .units = (units_)
+
+_Static_assert(offsetof(struct svc_settings, owner_gid) ==
+                   offsetof(struct svc_settings, owner_uid) + sizeof(uint32_t),
+               "an owner is two numbers side by side");
+
+/* In the order of the help. */
 const struct svc_setting_info svc_setting_infos[SVC_SETTINGS] = {
-    [SVC_DEBUG_FLAGS] = {L"DebugFlags", L'd', SVC_TYPE_NUMBER, SVC_SCOPE_PLAIN},
-    [SVC_DEBUG_LOG_FILE] = {L"DebugLogFile", L'D', SVC_TYPE_TEXT, SVC_SCOPE_PLAIN},
-    [SVC_CASE_INSENSITIVE] = {L"CaseInsensitive", L'i', SVC_TYPE_FLAG,
-                              SVC_SCOPE_PLAIN | SVC_SCOPE_SHARE},
-    [SVC_FILE_SYSTEM_NAME] = {L"FileSystemName", L'F', SVC_TYPE_TEXT,
-                              SVC_SCOPE_PLAIN | SVC_SCOPE_SHARE},
-    [SVC_MOUNT_POINT] = {L"MountPoint", L'm', SVC_TYPE_TEXT, SVC_SCOPE_PLAIN | SVC_SCOPE_SHARE},
-    [SVC_TAG] = {L"Tag", L't', SVC_TYPE_TEXT, SVC_SCOPE_PLAIN},
-    [SVC_OWNER] = {L"Owner", L'o', SVC_TYPE_TEXT, SVC_SCOPE_PLAIN | SVC_SCOPE_SHARE},
-    [SVC_POLL_SECONDS] = {L"PollSeconds", L'n', SVC_TYPE_NUMBER, SVC_SCOPE_PLAIN | SVC_SCOPE_SHARE},
-    [SVC_OVERFLOW_UID] = {L"OverflowUid", 0, SVC_TYPE_NUMBER, SVC_SCOPE_ALWAYS},
-    [SVC_OVERFLOW_GID] = {L"OverflowGid", 0, SVC_TYPE_NUMBER, SVC_SCOPE_ALWAYS},
-    [SVC_READ_ONLY] = {L"ReadOnly", 0, SVC_TYPE_FLAG, SVC_SCOPE_SHARE},
-    [SVC_SECURITY] = {L"Security", 0, SVC_TYPE_TEXT, SVC_SCOPE_SHARE},
-    [SVC_LABEL] = {L"Label", 0, SVC_TYPE_TEXT, SVC_SCOPE_SHARE},
-    [SVC_HIDE_DOT_FILES] = {L"HideDotFiles", 0, SVC_TYPE_FLAG, SVC_SCOPE_SHARE},
+    [SVC_DEBUG_FLAGS] = {L"DebugFlags", L"-d", L"DebugFlags", L"-1: enable all debug logs",
+                         SVC_TYPE_NUMBER, SVC_SCOPE_PLAIN, AT(debug_flags)},
+    [SVC_DEBUG_LOG_FILE] = {L"DebugLogFile", L"-D", L"DebugLogFile", L"file path; use - for stderr",
+                            SVC_TYPE_TEXT, SVC_SCOPE_PLAIN, TEXT(debug_log_file, SVC_FILE_UNITS),
+                            .what = L"a file's path"},
+    [SVC_CASE_INSENSITIVE] = {L"CaseInsensitive", L"-i", NULL, L"case insensitive file system",
+                              SVC_TYPE_FLAG, SVC_SCOPE_PLAIN | SVC_SCOPE_SHARE,
+                              AT(case_insensitive)},
+    [SVC_FILE_SYSTEM_NAME] = {L"FileSystemName", L"-F", L"FileSystemName",
+                              L"file system name for OS; max 15 symbols", SVC_TYPE_TEXT,
+                              SVC_SCOPE_PLAIN | SVC_SCOPE_SHARE,
+                              TEXT(file_system_name, SVC_FSNAME_UNITS),
+                              .what = L"a file system name"},
+    [SVC_MOUNT_POINT] = {L"MountPoint", L"-m", L"MountPoint",
+                         L"X:|*|\\\\.\\X:|directory; default: first free letter from Z: down",
+                         SVC_TYPE_TEXT, SVC_SCOPE_PLAIN | SVC_SCOPE_SHARE,
+                         TEXT(mount_point, SVC_MOUNT_UNITS), .what = L"a mount point"},
+    [SVC_TAG] = {L"Tag", L"-t", L"Tag", L"mount tag; max 36 symbols; default: all shares",
+                 SVC_TYPE_TEXT, SVC_SCOPE_PLAIN, TEXT(tag, SVC_TAG_UNITS), .what = L"a tag"},
+    [SVC_OWNER] = {L"Owner", L"-o", L"UID:GID", L"host owner UID:GID of what is created",
+                   SVC_TYPE_OWNER, SVC_SCOPE_PLAIN | SVC_SCOPE_SHARE, AT(owner_uid)},
+    [SVC_POLL_SECONDS] = {L"PollSeconds", L"-n", L"Seconds",
+                          L"look for the host's changes in open directories this often; 0: 3",
+                          SVC_TYPE_NUMBER, SVC_SCOPE_PLAIN | SVC_SCOPE_SHARE, AT(poll_seconds)},
+    [SVC_OVERFLOW_UID] = {.name = L"OverflowUid",
+                          .type = SVC_TYPE_NUMBER,
+                          .scope = SVC_SCOPE_ALWAYS,
+                          AT(overflow_uid)},
+    [SVC_OVERFLOW_GID] = {.name = L"OverflowGid",
+                          .type = SVC_TYPE_NUMBER,
+                          .scope = SVC_SCOPE_ALWAYS,
+                          AT(overflow_gid)},
+    [SVC_READ_ONLY] = {L"ReadOnly", L"--read-only", NULL, L"nothing can be changed from this guest",
+                       SVC_TYPE_FLAG, SVC_SCOPE_SHARE, AT(read_only)},
+    [SVC_SECURITY] = {L"Security", L"--security", L"SDDL",
+                      L"one security descriptor for everything on the share", SVC_TYPE_TEXT,
+                      SVC_SCOPE_SHARE, TEXT(security, SVC_SECURITY_UNITS),
+                      .what = L"a security descriptor"},
+    [SVC_LABEL] = {L"Label", L"--label", L"Text",
+                   L"the drive's label; max 31 symbols; default: tag", SVC_TYPE_TEXT,
+                   SVC_SCOPE_SHARE, TEXT(label, SVC_LABEL_UNITS), .what = L"a label"},
+    [SVC_HIDE_DOT_FILES] = {L"HideDotFiles", L"--hide-dot-files", NULL,
+                            L"names that begin with a dot are hidden", SVC_TYPE_FLAG,
+                            SVC_SCOPE_SHARE, AT(hide_dot_files)},
 };
+
+/* Where a setting is in @s, whatever its type. */
+static void *field_of(struct svc_settings *s, enum svc_setting which)
+{
+    return (uint8_t *)s + svc_setting_infos[which].offset;
+}
+
+static const void *value_of(const struct svc_settings *s, enum svc_setting which)
+{
+    return (const uint8_t *)s + svc_setting_infos[which].offset;
+}
+
+/* Bytes of a setting in struct svc_settings; of a text, all that it may take. */
+static size_t size_of(enum svc_setting which)
+{
+    switch (svc_setting_infos[which].type) {
+    case SVC_TYPE_TEXT:
+        return (svc_setting_infos[which].units + 1) * sizeof(wchar_t);
+    case SVC_TYPE_OWNER:
+        return 2 * sizeof(uint32_t);
+    case SVC_TYPE_FLAG:
+        return sizeof(bool);
+    default:
+        return sizeof(uint32_t);
+    }
+}
 
 /* ---- mount points --------------------------------------------------------------------------- */
 
@@ -63,8 +126,8 @@ static bool is_directory_path(const wchar_t *p)
 
 enum svc_mount_kind svc_mount_kind(const wchar_t *mount_point)
 {
-    const wchar_t *managed = after_device_prefix(mount_point);
-    const wchar_t *p = managed ? managed : mount_point;
+    const wchar_t *p = svc_mount_path(mount_point);
+    bool managed = p != mount_point;
 
     if (wcscmp(mount_point, L"*") == 0)
         return SVC_MOUNT_ANY;
@@ -82,6 +145,30 @@ wchar_t svc_mount_letter(const wchar_t *mount_point)
     if (kind == SVC_MOUNT_MANAGED)
         return (wchar_t)(mount_point[4] & ~0x20);
     return 0;
+}
+
+const wchar_t *svc_mount_path(const wchar_t *mount_point)
+{
+    const wchar_t *managed = after_device_prefix(mount_point);
+
+    return managed ? managed : mount_point;
+}
+
+/* ASCII only: directories that differ in case elsewhere are rare, and Windows finds out. */
+static wchar_t upper(wchar_t c)
+{
+    return c >= L'a' && c <= L'z' ? (wchar_t)(c - L'a' + L'A') : c;
+}
+
+bool svc_mount_same(const wchar_t *a, const wchar_t *b)
+{
+    a = svc_mount_path(a);
+    b = svc_mount_path(b);
+    while (*a && upper(*a) == upper(*b)) {
+        a++;
+        b++;
+    }
+    return *a == *b;
 }
 
 wchar_t svc_free_letter(uint32_t taken)
@@ -105,19 +192,19 @@ static bool refuse(struct svc_error *error, const wchar_t *format, ...)
     return false;
 }
 
-/* Copies a text that may have 1..max units and no control characters. */
-static bool set_text(wchar_t *to, size_t max, const wchar_t *text, const wchar_t *what,
+/* Copies a text that may have 1..info->units units and no control characters. */
+static bool set_text(wchar_t *to, const struct svc_setting_info *info, const wchar_t *text,
                      struct svc_error *error)
 {
-    size_t len = wcslen(text);
+    size_t len = wcslen(text), max = info->units;
 
     if (len == 0)
-        return refuse(error, L"%ls must not be empty", what);
+        return refuse(error, L"%ls must not be empty", info->what);
     if (len > max)
-        return refuse(error, L"%ls has %zu characters, %zu are the most", what, len, max);
+        return refuse(error, L"%ls has %zu characters, %zu are the most", info->what, len, max);
     for (size_t i = 0; i < len; i++)
         if (text[i] < 0x20 || text[i] == 0x7f)
-            return refuse(error, L"%ls contains a control character", what);
+            return refuse(error, L"%ls contains a control character", info->what);
     wmemcpy(to, text, len + 1);
     return true;
 }
@@ -162,7 +249,7 @@ static bool set_mount_point(struct svc_settings *s, const wchar_t *text, struct 
     wchar_t copy[SVC_MOUNT_UNITS + 1] = L"";
     size_t len;
 
-    if (!set_text(copy, SVC_MOUNT_UNITS, text, L"a mount point", error))
+    if (!set_text(copy, &svc_setting_infos[SVC_MOUNT_POINT], text, error))
         return false;
     if (copy[0] == L'\\' && copy[1] == L'\\' && !after_device_prefix(copy))
         return refuse(error,
@@ -198,60 +285,25 @@ static bool set_owner(struct svc_settings *s, const wchar_t *text, struct svc_er
     return true;
 }
 
-static bool set_text_setting(struct svc_settings *s, enum svc_setting which, const wchar_t *text,
-                             struct svc_error *error)
-{
-    switch (which) {
-    case SVC_TAG:
-        return set_text(s->tag, SVC_TAG_UNITS, text, L"a tag", error);
-    case SVC_FILE_SYSTEM_NAME:
-        return set_text(s->file_system_name, SVC_FSNAME_UNITS, text, L"a file system name", error);
-    case SVC_LABEL:
-        return set_text(s->label, SVC_LABEL_UNITS, text, L"a label", error);
-    case SVC_SECURITY:
-        return set_text(s->security, SVC_SECURITY_UNITS, text, L"a security descriptor", error);
-    case SVC_DEBUG_LOG_FILE:
-        return set_text(s->debug_log_file, SVC_FILE_UNITS, text, L"a file's path", error);
-    case SVC_MOUNT_POINT:
-        return set_mount_point(s, text, error);
-    case SVC_OWNER:
-        return set_owner(s, text, error);
-    default:
-        return refuse(error, L"it is a number");
-    }
-}
-
 /* Cannot fail for flags; `number` of the others is any. */
 static bool set_number_setting(struct svc_settings *s, enum svc_setting which, uint32_t number,
                                struct svc_error *error)
 {
-    switch (which) {
-    case SVC_DEBUG_FLAGS:
-        s->debug_flags = number;
+    switch (svc_setting_infos[which].type) {
+    case SVC_TYPE_FLAG:
+        *(bool *)field_of(s, which) = number != 0;
         return true;
-    case SVC_POLL_SECONDS:
-        if (number > SVC_POLL_MAX)
-            return refuse(error, L"%lu seconds are more than a day", (unsigned long)number);
-        s->poll_seconds = number ? number : SVC_POLL_DEFAULT;
-        return true;
-    case SVC_OVERFLOW_UID:
-        s->overflow_uid = number;
-        return true;
-    case SVC_OVERFLOW_GID:
-        s->overflow_gid = number;
-        return true;
-    case SVC_CASE_INSENSITIVE:
-        s->case_insensitive = number != 0;
-        return true;
-    case SVC_READ_ONLY:
-        s->read_only = number != 0;
-        return true;
-    case SVC_HIDE_DOT_FILES:
-        s->hide_dot_files = number != 0;
-        return true;
+    case SVC_TYPE_NUMBER:
+        break;
     default:
         return refuse(error, L"it is a text, not a number");
     }
+    if (which == SVC_POLL_SECONDS && number > SVC_POLL_MAX)
+        return refuse(error, L"%lu seconds are more than a day", (unsigned long)number);
+    if (which == SVC_POLL_SECONDS && number == 0)
+        number = SVC_POLL_DEFAULT;
+    *(uint32_t *)field_of(s, which) = number;
+    return true;
 }
 
 bool svc_settings_number(struct svc_settings *s, enum svc_setting which, uint32_t number,
@@ -263,13 +315,24 @@ bool svc_settings_number(struct svc_settings *s, enum svc_setting which, uint32_
     return true;
 }
 
+static bool set_text_setting(struct svc_settings *s, enum svc_setting which, const wchar_t *text,
+                             struct svc_error *error)
+{
+    if (which == SVC_OWNER)
+        return set_owner(s, text, error);
+    if (which == SVC_MOUNT_POINT)
+        return set_mount_point(s, text, error);
+    return set_text(field_of(s, which), &svc_setting_infos[which], text, error);
+}
+
 bool svc_settings_text(struct svc_settings *s, enum svc_setting which, const wchar_t *text,
                        struct svc_error *error)
 {
+    enum svc_type type = svc_setting_infos[which].type;
     const wchar_t *end;
     uint32_t number = 0;
 
-    if (svc_setting_infos[which].type == SVC_TYPE_TEXT) {
+    if (type == SVC_TYPE_TEXT || type == SVC_TYPE_OWNER) {
         if (!set_text_setting(s, which, text, error))
             return false;
         s->given |= 1u << which;
@@ -284,35 +347,85 @@ bool svc_settings_text(struct svc_settings *s, enum svc_setting which, const wch
     return svc_settings_number(s, which, number, error);
 }
 
-/* ---- overlay -------------------------------------------------------------------------------- */
-
-#define TAKE(which, field)                                                                         \
-    do {                                                                                           \
-        if (svc_has(over, which))                                                                  \
-            s->field = over->field;                                                                \
-    } while (0)
-#define TAKE_TEXT(which, field)                                                                    \
-    do {                                                                                           \
-        if (svc_has(over, which))                                                                  \
-            wmemcpy(s->field, over->field, sizeof(s->field) / sizeof(wchar_t));                    \
-    } while (0)
+/* ---- all settings of one source ------------------------------------------------------------- */
 
 void svc_settings_overlay(struct svc_settings *s, const struct svc_settings *over)
 {
-    TAKE(SVC_DEBUG_FLAGS, debug_flags);
-    TAKE(SVC_POLL_SECONDS, poll_seconds);
-    TAKE(SVC_OWNER, owner_uid);
-    TAKE(SVC_OWNER, owner_gid);
-    TAKE(SVC_OVERFLOW_UID, overflow_uid);
-    TAKE(SVC_OVERFLOW_GID, overflow_gid);
-    TAKE(SVC_CASE_INSENSITIVE, case_insensitive);
-    TAKE(SVC_READ_ONLY, read_only);
-    TAKE(SVC_HIDE_DOT_FILES, hide_dot_files);
-    TAKE_TEXT(SVC_TAG, tag);
-    TAKE_TEXT(SVC_FILE_SYSTEM_NAME, file_system_name);
-    TAKE_TEXT(SVC_LABEL, label);
-    TAKE_TEXT(SVC_MOUNT_POINT, mount_point);
-    TAKE_TEXT(SVC_DEBUG_LOG_FILE, debug_log_file);
-    TAKE_TEXT(SVC_SECURITY, security);
+    for (unsigned i = 0; i < SVC_SETTINGS; i++) {
+        enum svc_setting which = (enum svc_setting)i;
+
+        if (svc_has(over, which))
+            memcpy(field_of(s, which), value_of(over, which), size_of(which));
+    }
     s->given |= over->given;
+}
+
+void svc_settings_value(const struct svc_settings *s, enum svc_setting which, struct svc_value *out)
+{
+    const void *value = value_of(s, which);
+
+    *out = (struct svc_value){.kind = SVC_VALUE_ABSENT};
+    if (!svc_has(s, which))
+        return;
+    switch (svc_setting_infos[which].type) {
+    case SVC_TYPE_TEXT:
+        out->kind = SVC_VALUE_TEXT;
+        wcscpy(out->text, value);
+        break;
+    case SVC_TYPE_OWNER:
+        out->kind = SVC_VALUE_TEXT;
+        swprintf(out->text, SVC_SECURITY_UNITS, L"%lu:%lu", (unsigned long)s->owner_uid,
+                 (unsigned long)s->owner_gid);
+        break;
+    case SVC_TYPE_FLAG:
+        out->kind = SVC_VALUE_NUMBER;
+        out->number = *(const bool *)value;
+        break;
+    default:
+        out->kind = SVC_VALUE_NUMBER;
+        out->number = *(const uint32_t *)value;
+        break;
+    }
+}
+
+static bool values_equal(const struct svc_value *a, const struct svc_value *b)
+{
+    return a->kind == b->kind && a->number == b->number && wcscmp(a->text, b->text) == 0;
+}
+
+bool svc_settings_equal(const struct svc_settings *a, const struct svc_settings *b)
+{
+    struct svc_value of_a, of_b;
+
+    if (a->given != b->given)
+        return false;
+    for (unsigned i = 0; i < SVC_SETTINGS; i++) {
+        svc_settings_value(a, (enum svc_setting)i, &of_a);
+        svc_settings_value(b, (enum svc_setting)i, &of_b);
+        if (!values_equal(&of_a, &of_b))
+            return false;
+    }
+    return true;
+}
+
+/* FNV-1a, 32 bits. */
+static uint32_t mix(uint32_t hash, uint32_t value)
+{
+    for (unsigned i = 0; i < 4; i++)
+        hash = (hash ^ (value >> (8 * i) & 0xff)) * 16777619u;
+    return hash;
+}
+
+uint32_t svc_settings_mark(const struct svc_settings *s)
+{
+    uint32_t hash = mix(2166136261u, s->given);
+    struct svc_value value;
+
+    for (unsigned i = 0; i < SVC_SETTINGS; i++) {
+        svc_settings_value(s, (enum svc_setting)i, &value);
+        hash = mix(hash, value.number);
+        for (const wchar_t *c = value.text; *c; c++)
+            hash = mix(hash, (uint32_t)*c);
+    }
+    return hash;
 }

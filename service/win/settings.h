@@ -2,9 +2,10 @@
 /*
  * settings.h - what can be set, and by whom
  *
- * A setting has a name in the registry and maybe a letter on the command line. struct svc_settings holds
- * those of one source (command line, plain registry values, one share's key); which were given is a bit
- * each, so that sources can be laid over each other.
+ * A setting has a name in the registry and maybe an option. One table (svc_setting_infos) says everything about it;
+ * command line, help, registry, `share add` and comparisons all go by it. struct svc_settings holds those of
+ * one source (command line, plain registry values, one share's key); which were given is a bit each, so that
+ * sources can be laid over each other.
  *
  * Portable: wchar_t strings are UTF-16 on Windows and something wider in native tests; nothing here cares.
  */
@@ -52,13 +53,23 @@ enum svc_scope {
     SVC_SCOPE_ALWAYS = 4, /* directly under the key, whatever the command line says */
 };
 
-enum svc_type { SVC_TYPE_TEXT, SVC_TYPE_NUMBER, SVC_TYPE_FLAG };
+enum svc_type {
+    SVC_TYPE_TEXT,
+    SVC_TYPE_NUMBER,
+    SVC_TYPE_FLAG,
+    SVC_TYPE_OWNER, /* UID:GID */
+};
 
 struct svc_setting_info {
-    const wchar_t *name; /* of the registry value */
-    wchar_t letter;      /* of the option, 0: none */
+    const wchar_t *name;     /* of the registry value */
+    const wchar_t *option;   /* "-m", or "--label" if only `share add` takes it; NULL: none */
+    const wchar_t *argument; /* what the help calls its value; NULL: a flag has none */
+    const wchar_t *help;
     enum svc_type type;
-    unsigned scope; /* enum svc_scope */
+    unsigned scope;      /* enum svc_scope */
+    size_t offset;       /* in struct svc_settings */
+    size_t units;        /* of a text, at most */
+    const wchar_t *what; /* a text, as messages call it */
 };
 extern const struct svc_setting_info svc_setting_infos[SVC_SETTINGS];
 
@@ -75,6 +86,15 @@ struct svc_settings {
     wchar_t mount_point[SVC_MOUNT_UNITS + 1];
     wchar_t debug_log_file[SVC_FILE_UNITS + 1];
     wchar_t security[SVC_SECURITY_UNITS + 1];
+};
+
+enum svc_value_kind { SVC_VALUE_ABSENT, SVC_VALUE_TEXT, SVC_VALUE_NUMBER, SVC_VALUE_WRONG_TYPE };
+
+/* A setting as the registry has it. */
+struct svc_value {
+    enum svc_value_kind kind;
+    uint32_t number;
+    wchar_t text[SVC_SECURITY_UNITS + 1]; /* longer ones are SVC_VALUE_WRONG_TYPE */
 };
 
 /* Why something was refused: a sentence without a full stop, terminated. */
@@ -102,6 +122,16 @@ bool svc_settings_number(struct svc_settings *s, enum svc_setting which, uint32_
 /** svc_settings_overlay() - whatever `over` has given replaces what `s` has */
 void svc_settings_overlay(struct svc_settings *s, const struct svc_settings *over);
 
+/** svc_settings_value() - one that was given, as the registry shall have it; SVC_VALUE_ABSENT if it was not */
+void svc_settings_value(const struct svc_settings *s, enum svc_setting which,
+                        struct svc_value *out);
+
+/** svc_settings_equal() - are the same settings given, and do they say the same? */
+bool svc_settings_equal(const struct svc_settings *a, const struct svc_settings *b);
+
+/** svc_settings_mark() - a number that equal settings share, and different ones hardly ever */
+uint32_t svc_settings_mark(const struct svc_settings *s);
+
 enum svc_mount_kind {
     SVC_MOUNT_ANY,       /* "*" */
     SVC_MOUNT_LETTER,    /* X: */
@@ -112,6 +142,12 @@ enum svc_mount_kind {
 
 /** svc_mount_kind() - what a mount point is by its spelling */
 enum svc_mount_kind svc_mount_kind(const wchar_t *mount_point);
+
+/** svc_mount_same() - do both name one place? By the Mount Manager or not makes no difference. */
+bool svc_mount_same(const wchar_t *a, const wchar_t *b);
+
+/** svc_mount_path() - a mount point without the prefix of the Mount Manager; part of the argument */
+const wchar_t *svc_mount_path(const wchar_t *mount_point);
 
 /** svc_mount_letter() - the upper-case letter of X: or \\.\X:, 0 for everything else */
 wchar_t svc_mount_letter(const wchar_t *mount_point);

@@ -9,6 +9,7 @@
  *
  *     try      open the device, ask its tag, find its place, start the volume
  *     lost     the driver has a new epoch (reset, sleep), or the client says so: recover under the mount
+ *     settings what is kept for shares has changed: mount again if this share is to be different
  *     stopped  the volume ended without us (WinFsp's driver went): clean up, try again
  *     leave    Windows wants to remove the device: unmount and close, so that it can
  *     finish   unmount, close, end
@@ -472,6 +473,37 @@ static void answer(struct share *s, bool stalled)
     tell(s, stalled ? SVC_SHARE_STALLED : SVC_SHARE_MOUNTED);
 }
 
+/* Programs that have files open lose them; that is said. */
+static void mount_again(struct share *s)
+{
+    wchar_t was[ARRAYSIZE(s->status.mount_point)];
+    uint32_t open = svc_volume_open_files(s->volume);
+
+    svc_format(was, ARRAYSIZE(was), L"%ls", s->status.mount_point);
+    svc_say(s->all->env.log, open ? SVC_LOG_WARNING : SVC_LOG_INFO,
+            L"share '%ls' has new settings and is mounted again; %u files were open on %ls",
+            s->status.tag, open, was);
+    take_down(s);
+    s->status.closed = open;
+    s->failures = 0;
+    try_mount(s);
+    InterlockedExchange(&s->all->freed, 1);
+    SetEvent(s->all->wake);
+}
+
+static void follow_settings(struct share *s)
+{
+    if (!s->volume) {
+        if (s->status.state == SVC_SHARE_FAILED || s->status.state == SVC_SHARE_NOT_OURS)
+            try_mount(s);
+    } else if (share_place_still_good(s)) {
+        s->status.closed = 0;
+        svc_running_tell(s->all->env.running, s->slot, &s->status);
+    } else {
+        mount_again(s);
+    }
+}
+
 static void serve_mounted(struct share *s, LONG asked)
 {
     if (asked & SHARE_STOPPED) {
@@ -520,6 +552,8 @@ static bool serve(struct share *s, LONG asked, bool late)
         s->handle_watch = NULL;
         asked |= SHARE_TRY;
     }
+    if (asked & SHARE_SETTINGS)
+        follow_settings(s);
     if (s->volume)
         serve_mounted(s, asked);
     else if ((asked & SHARE_TRY) || (late && s->status.state == SVC_SHARE_FAILED))

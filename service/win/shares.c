@@ -20,10 +20,12 @@
 
 #include <stdlib.h>
 
+#include "service/win/shares_key.h"
 #include "service/win/text.h"
 
-#define TICK_MS  1000u
-#define PLACE_MS 500u
+#define TICK_MS     1000u
+#define PLACE_MS    500u
+#define SETTINGS_MS 200u /* after a change in the registry: more may follow at once */
 
 /* ---- finding -------------------------------------------------------------------------------- */
 
@@ -177,22 +179,42 @@ static void first_scan(struct svc_shares *s)
     ReleaseSRWLockExclusive(&s->lock);
 }
 
+/*
+ * Wait for anything to do, at most @ms. Return: true once after what is kept for shares has changed and a
+ * moment has passed.
+ */
+static bool wait_for_work(struct svc_shares *s, DWORD ms)
+{
+    HANDLE events[2] = {s->wake};
+
+    if (!s->settings_watch) {
+        WaitForSingleObject(s->wake, ms);
+        return false;
+    }
+    events[1] = svc_shares_watch_event(s->settings_watch);
+    if (WaitForMultipleObjects(2, events, FALSE, ms) != WAIT_OBJECT_0 + 1)
+        return false;
+    Sleep(SETTINGS_MS);
+    svc_shares_watch_arm(s->settings_watch);
+    return true;
+}
+
 static DWORD WINAPI supervisor(void *arg)
 {
     struct svc_shares *s = arg;
     uint64_t ticked = 0;
     bool told = false;
 
+    s->settings_watch = svc_shares_watch_open();
     first_scan(s);
     for (;;) {
         bool mounted = InterlockedCompareExchange(&s->mounted, 0, 0) > 0;
-        unsigned left;
+        bool changed = wait_for_work(s, mounted ? TICK_MS : INFINITE);
+        unsigned left = reap(s);
 
-        WaitForSingleObject(s->wake, mounted ? TICK_MS : INFINITE);
-        left = reap(s);
         if (InterlockedCompareExchange(&s->stopping, 0, 0)) {
             if (left == 0)
-                return 0;
+                break;
             if (!told)
                 ask_all(s, SHARE_FINISH);
             told = true;
@@ -201,6 +223,10 @@ static DWORD WINAPI supervisor(void *arg)
                 scan(s, false);
             if (InterlockedExchange(&s->resumed, 0))
                 ask_all(s, SHARE_LOOK | SHARE_TRY);
+            if (changed)
+                ask_all(s, SHARE_SETTINGS);
+            if (InterlockedExchange(&s->freed, 0))
+                ask_all(s, SHARE_TRY);
         }
         if (mounted && GetTickCount64() - ticked >= TICK_MS * 9 / 10) {
             ticked = GetTickCount64();
@@ -209,6 +235,8 @@ static DWORD WINAPI supervisor(void *arg)
                     share_tick(s->share[i]);
         }
     }
+    svc_shares_watch_close(s->settings_watch);
+    return 0;
 }
 
 static void on_change(void *user)

@@ -14,15 +14,16 @@
 
 /* What a share's thread is asked to do; bits of share.asked. */
 enum share_ask {
-    SHARE_TRY = 1,       /* mount if not mounted, now */
-    SHARE_FINISH = 2,    /* unmount and end: device gone, or process stops */
-    SHARE_LEAVE = 4,     /* unmount and close, the device is to be removed */
-    SHARE_STAYED = 8,    /* it was not removed after all */
-    SHARE_LOOK = 16,     /* is the session still there? */
-    SHARE_STOPPED = 32,  /* the volume ended by itself */
-    SHARE_STALLED = 64,  /* the host does not answer */
-    SHARE_ANSWERS = 128, /* it does again */
-    SHARE_LOST = 256,    /* the session is gone */
+    SHARE_TRY = 1,        /* mount if not mounted, now */
+    SHARE_FINISH = 2,     /* unmount and end: device gone, or process stops */
+    SHARE_LEAVE = 4,      /* unmount and close, the device is to be removed */
+    SHARE_STAYED = 8,     /* it was not removed after all */
+    SHARE_LOOK = 16,      /* is the session still there? */
+    SHARE_STOPPED = 32,   /* the volume ended by itself */
+    SHARE_STALLED = 64,   /* the host does not answer */
+    SHARE_ANSWERS = 128,  /* it does again */
+    SHARE_LOST = 256,     /* the session is gone */
+    SHARE_SETTINGS = 512, /* what is kept for shares has changed */
 };
 
 struct svc_shares {
@@ -30,10 +31,12 @@ struct svc_shares {
     struct svc_watch *watch;
     HANDLE wake; /* auto-reset: `rescan`, `stopping`, or a share's end */
     HANDLE thread;
-    HANDLE settled; /* manual-reset */
+    HANDLE settled;                          /* manual-reset */
+    struct svc_shares_watch *settings_watch; /* or NULL; the supervisor's */
     volatile LONG rescan;
     volatile LONG stopping;
     volatile LONG resumed;
+    volatile LONG freed;     /* a share gave up its place, which another may wait for */
     volatile LONG mounted;   /* volumes that want svc_volume_tick() */
     bool told_nothing_there; /* the supervisor's */
 
@@ -73,8 +76,9 @@ struct share {
     struct svc_volume *volume;
 
     struct svc_device_facts facts;
-    struct svc_settings settings;
-    bool is_selected; /* the options name it: nothing else will be mounted instead */
+    struct svc_settings settings; /* as it is mounted */
+    struct svc_settings wanted;   /* the same as they were read, before a letter was chosen */
+    bool is_selected;             /* the options name it: nothing else will be mounted instead */
     struct svc_share_status status;
     unsigned failures; /* in a row */
     wchar_t last_message[256];
@@ -102,6 +106,13 @@ void share_free(struct share *s);
  *   this process does not serve it, status.message says why.
  */
 bool share_place(struct share *s);
+
+/**
+ * share_place_still_good() - of a mounted share: do its settings, read again, want nothing else?
+ *
+ * status.settings follows, if so. A mount point that was only now given, and is where the share is, wants nothing.
+ */
+bool share_place_still_good(struct share *s);
 
 /** share_place_taken() - the letter that share_place() chose is taken after all. Return: false if it was not chosen here. */
 bool share_place_taken(struct share *s);

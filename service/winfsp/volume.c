@@ -294,6 +294,18 @@ void svc_volume_tick(struct svc_volume *v)
     svc_poll(v);
 }
 
+/** svc_volume_open_files() - see volume.h */
+uint32_t svc_volume_open_files(struct svc_volume *v)
+{
+    uint32_t count = 0;
+
+    AcquireSRWLockShared(&v->opens_lock);
+    for (const struct svc_open *o = v->opens; o; o = o->next)
+        count++;
+    ReleaseSRWLockShared(&v->opens_lock);
+    return count;
+}
+
 /** svc_volume_state_get() - see volume.h */
 void svc_volume_state_get(struct svc_volume *v, struct svc_volume_state *out)
 {

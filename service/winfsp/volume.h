@@ -88,6 +88,9 @@ NTSTATUS svc_volume_recover(struct svc_volume *v);
 /** svc_volume_tick() - once a second, from a thread of service/win: stall detection, FORGETs, polling */
 void svc_volume_tick(struct svc_volume *v);
 
+/** svc_volume_open_files() - handles that programs have open, directories included */
+uint32_t svc_volume_open_files(struct svc_volume *v);
+
 void svc_volume_state_get(struct svc_volume *v, struct svc_volume_state *out);
 
 #endif

@@ -208,15 +208,146 @@ static void test_owners_that_are_none_are_refused(void **state)
 
 static void test_the_help_names_every_option_and_winfsp(void **state)
 {
-    (void)state;
-    for (unsigned i = 0; i < SVC_SETTINGS; i++) {
-        wchar_t option[] = L"\n  -x ";
+    static wchar_t usage[SVC_USAGE_UNITS];
 
-        option[4] = svc_setting_infos[i].letter;
-        assert_true(option[4] == 0 || wcsstr(svc_usage, option) != NULL);
+    (void)state;
+    svc_usage(usage);
+    assert_true(wcslen(usage) < SVC_USAGE_UNITS - 1);
+    for (unsigned i = 0; i < SVC_SETTINGS; i++) {
+        wchar_t option[64];
+
+        if (!svc_setting_infos[i].option)
+            continue;
+        swprintf(option, 64, L"\n  %ls ", svc_setting_infos[i].option);
+        assert_non_null(wcsstr(usage, option));
     }
-    assert_non_null(wcsstr(svc_usage, L"Copyright (C) Bill Zissimopoulos"));
+    assert_non_null(wcsstr(usage, L"share add TAG"));
+    assert_non_null(wcsstr(usage, L"Copyright (C) Bill Zissimopoulos"));
     assert_non_null(wcsstr(svc_version_text, L"https://github.com/winfsp/winfsp"));
+}
+
+/* ---- share add, remove, list ---------------------------------------------------------------- */
+
+static void test_share_add_takes_a_tag_and_every_option_of_a_share(void **state)
+{
+    (void)state;
+    assert_true(PARSE(&parsed, &why, L"share", L"add", L"my tag", L"-m", L"P:", L"-i", L"-F",
+                      L"NTFS", L"-o", L"1000:100", L"-n", L"7", L"--read-only", L"--security",
+                      L"D:(A;;GA;;;WD)", L"--label", L"my files", L"--hide-dot-files"));
+    assert_int_equal(parsed.command, SVC_SHARE_ADD);
+    assert_wide(parsed.tag, L"my tag");
+    assert_false(parsed.replace);
+    for (unsigned i = 0; i < SVC_SETTINGS; i++)
+        assert_int_equal(svc_has(&parsed.settings, (enum svc_setting)i),
+                         (svc_setting_infos[i].scope & SVC_SCOPE_SHARE) != 0);
+    assert_wide(parsed.settings.label, L"my files");
+}
+
+static void test_what_is_kept_is_told_as_options(void **state)
+{
+    wchar_t text[256];
+
+    (void)state;
+    assert_true(PARSE(&parsed, &why, L"share", L"add", L"a", L"--hide-dot-files", L"--label",
+                      L"my files", L"-o", L"1:2", L"-m", L"C:\\x", L"-n", L"5", L"-i"));
+    svc_options_text(&parsed.settings, text, 256);
+    assert_wide(text, L"-i -m C:\\x -o 1:2 -n 5 --label \"my files\" --hide-dot-files");
+    svc_options_text(&parsed.settings, text, 8);
+    assert_wide(text, L"-i -m C");
+}
+
+static void test_share_add_refuses_what_mounting_would_refuse(void **state)
+{
+    (void)state;
+    assert_false(PARSE(&parsed, &why, L"share", L"add", L"a", L"-m", L"nowhere"));
+    assert_says(L"-m: 'nowhere' is no mount point");
+    assert_false(PARSE(&parsed, &why, L"share", L"add", L"a", L"-n", L"86401"));
+    assert_says(L"more than a day");
+    assert_false(PARSE(&parsed, &why, L"share", L"add", L"a", L"-d", L"-1"));
+    assert_says(L"-d: cannot be set for one share");
+    assert_false(PARSE(&parsed, &why, L"share", L"add", L"a", L"-m"));
+    assert_says(L"-m: needs a value");
+    assert_false(PARSE(&parsed, &why, L"share", L"add", L"a", L"-i", L"-i"));
+    assert_says(L"-i: given twice");
+    assert_false(PARSE(&parsed, &why, L"share", L"add", L"a"));
+    assert_says(L"at least one option");
+    assert_false(PARSE(&parsed, &why, L"share", L"add"));
+    assert_says(L"tag is missing");
+}
+
+static void test_a_shares_own_options_are_not_the_processs(void **state)
+{
+    (void)state;
+    assert_false(PARSE(&parsed, &why, L"--read-only"));
+    assert_says(L"--read-only: is for one share: virtiofs.exe share add TAG");
+}
+
+static void test_tags_that_cannot_be_kept_are_refused(void **state)
+{
+    (void)state;
+    assert_false(PARSE(&parsed, &why, L"share", L"add", L"a\\b", L"-i"));
+    assert_says(L"backslash");
+    assert_false(
+        PARSE(&parsed, &why, L"share", L"remove", L"aaaaaaaaaabbbbbbbbbbccccccccccddddddd"));
+    assert_says(L"36 are the most");
+    assert_false(PARSE(&parsed, &why, L"share", L"remove", L""));
+    assert_says(L"must not be empty");
+}
+
+static void test_a_tag_may_look_like_an_option(void **state)
+{
+    (void)state;
+    assert_true(PARSE(&parsed, &why, L"share", L"remove", L"-m"));
+    assert_wide(parsed.tag, L"-m");
+}
+
+static void test_share_goes_on_with_a_word_that_it_knows(void **state)
+{
+    (void)state;
+    assert_false(PARSE(&parsed, &why, L"share"));
+    assert_says(L"add, remove or list");
+    assert_false(PARSE(&parsed, &why, L"share", L"change", L"a"));
+    assert_says(L"add, remove or list");
+    assert_true(PARSE(&parsed, &why, L"share", L"list"));
+    assert_int_equal(parsed.command, SVC_SHARE_LIST);
+    assert_false(PARSE(&parsed, &why, L"share", L"list", L"a"));
+    assert_says(L"a: not expected here");
+    assert_false(PARSE(&parsed, &why, L"share", L"remove", L"a", L"-i"));
+    assert_says(L"-i: not expected here");
+    assert_true(PARSE(&parsed, &why, L"share", L"add", L"--help"));
+    assert_int_equal(parsed.command, SVC_HELP);
+}
+
+static void test_replace_is_asked_for(void **state)
+{
+    (void)state;
+    assert_true(PARSE(&parsed, &why, L"share", L"add", L"a", L"-i", L"--replace"));
+    assert_true(parsed.replace);
+}
+
+static void test_settings_are_compared_by_what_was_given(void **state)
+{
+    static struct svc_options other;
+
+    (void)state;
+    assert_true(PARSE(&parsed, &why, L"share", L"add", L"a", L"-m", L"P:", L"-i"));
+    assert_true(PARSE(&other, &why, L"share", L"add", L"b", L"-i", L"-m", L"P:"));
+    assert_true(svc_settings_equal(&parsed.settings, &other.settings));
+    assert_int_equal(svc_settings_mark(&parsed.settings), svc_settings_mark(&other.settings));
+    assert_true(PARSE(&other, &why, L"share", L"add", L"a", L"-m", L"Q:", L"-i"));
+    assert_false(svc_settings_equal(&parsed.settings, &other.settings));
+    assert_int_not_equal(svc_settings_mark(&parsed.settings), svc_settings_mark(&other.settings));
+    assert_true(PARSE(&other, &why, L"share", L"add", L"a", L"-m", L"P:"));
+    assert_false(svc_settings_equal(&parsed.settings, &other.settings));
+}
+
+static void test_one_place_can_be_written_in_two_ways(void **state)
+{
+    (void)state;
+    assert_true(svc_mount_same(L"p:", L"\\\\.\\P:"));
+    assert_true(svc_mount_same(L"C:\\Mnt\\a", L"\\\\?\\c:\\mnt\\A"));
+    assert_false(svc_mount_same(L"P:", L"P:\\a"));
+    assert_false(svc_mount_same(L"P:", L"Q:"));
 }
 
 /* ---- mount points --------------------------------------------------------------------------- */
@@ -390,19 +521,20 @@ static void test_a_shares_key_is_read_in_any_case(void **state)
                                              {L"b", L"Owner", L"1:2", 0},
                                              {0}};
     struct svc_settings s;
-    bool own;
+    struct svc_settings own;
 
     (void)state;
     load(ours, NULL, true);
     svc_config_share(&config, L"a", &s, &own);
-    assert_true(s.read_only && s.hide_dot_files && s.case_insensitive && own);
+    assert_true(s.read_only && s.hide_dot_files && s.case_insensitive &&
+                svc_config_own_place(&config, &own));
     assert_wide(s.mount_point, L"C:\\mnt\\a");
     assert_wide(s.label, L"Alpha");
     assert_wide(s.security, L"D:(A;;GA;;;WD)");
     assert_false(svc_has(&s, SVC_OWNER));
     svc_config_share(&config, L"b", &s, &own);
     assert_int_equal(s.owner_gid, 2);
-    assert_false(s.read_only || own);
+    assert_false(s.read_only || svc_config_own_place(&config, &own));
 }
 
 static void test_a_share_says_more_than_a_plain_value_and_less_than_an_option(void **state)
@@ -412,7 +544,7 @@ static void test_a_share_says_more_than_a_plain_value_and_less_than_an_option(vo
                                              {L"a", L"CaseInsensitive", 0, 0},
                                              {0}};
     struct svc_settings s;
-    bool own;
+    struct svc_settings own;
 
     (void)state;
     load(ours, NULL, false);
@@ -430,7 +562,7 @@ static void test_a_share_cannot_set_what_is_for_the_whole_process(void **state)
     static const struct fake_value ours[] = {
         {L"a", L"Tag", L"b", 0}, {L"a", L"DebugLogFile", L"C:\\x", 0}, {0}};
     struct svc_settings s;
-    bool own;
+    struct svc_settings own;
 
     (void)state;
     load(ours, NULL, false);
@@ -458,7 +590,7 @@ static void test_a_value_that_is_refused_is_told_and_not_used(void **state)
 static void test_a_tag_that_would_leave_its_key_is_not_looked_up(void **state)
 {
     struct svc_settings s;
-    bool own;
+    struct svc_settings own;
 
     (void)state;
     load(NULL, NULL, false);
@@ -489,6 +621,16 @@ int main(void)
         cmocka_unit_test(test_numbers_that_are_none_are_refused),
         cmocka_unit_test(test_owners_that_are_none_are_refused),
         cmocka_unit_test(test_the_help_names_every_option_and_winfsp),
+        cmocka_unit_test(test_share_add_takes_a_tag_and_every_option_of_a_share),
+        cmocka_unit_test(test_what_is_kept_is_told_as_options),
+        cmocka_unit_test(test_share_add_refuses_what_mounting_would_refuse),
+        cmocka_unit_test(test_a_shares_own_options_are_not_the_processs),
+        cmocka_unit_test(test_tags_that_cannot_be_kept_are_refused),
+        cmocka_unit_test(test_a_tag_may_look_like_an_option),
+        cmocka_unit_test(test_share_goes_on_with_a_word_that_it_knows),
+        cmocka_unit_test(test_replace_is_asked_for),
+        cmocka_unit_test(test_settings_are_compared_by_what_was_given),
+        cmocka_unit_test(test_one_place_can_be_written_in_two_ways),
         cmocka_unit_test(test_mount_points_are_told_apart),
         cmocka_unit_test(test_a_drives_trailing_backslash_is_dropped),
         cmocka_unit_test(test_a_network_path_is_explained),
