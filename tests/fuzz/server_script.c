@@ -165,6 +165,7 @@ static const struct field {
     {VIOFS_GETATTR, 0, 4, 2, {0, FUSE_GETATTR_FH}},
     {VIOFS_FUSE_STATX, 0, 4, 2, {0, FUSE_GETATTR_FH}},
     {VIOFS_PROBE, 0, 4, 3, {1, 0, 2}},
+    {VIOFS_PROBE, 4, 4, 2, {VIOFS_FEATURE_BTIME, VIOFS_FEATURE_META}},
 };
 
 /* A step with its bytes in place, as the mutator handles it. */

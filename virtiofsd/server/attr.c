@@ -98,8 +98,10 @@ static int64_t reply_attr(struct srv_req *rq, const struct statx *stx)
     bool ext = rq->c->in.opcode == VIOFS_GETATTR;
 
     attr_fill(rq->srv, stx, &out.attr.attr);
-    if (ext)
+    if (ext) {
         ext_fill(stx, &out.ext);
+        ext_add_inode(rq, rq->inode, &out.ext);
+    }
     return rq_reply(rq, &out, ext ? sizeof(out) : sizeof(out.attr));
 }
 

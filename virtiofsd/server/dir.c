@@ -9,7 +9,7 @@
  *   so a guest may come back to any of them, also after a RELEASEDIR and a new open; when it does not
  *   go on where the last reply ended, the stream seeks.
  *
- *   READDIRPLUS looks up each entry by one statx; nothing is opened. The size of an entry is checked
+ *   READDIRPLUS looks up each entry by one statx (and what meta.c adds for a client that wants it); nothing is opened. The size of an entry is checked
  *   before the lookup, because a lookup that the guest does not hear of would never be forgotten. An entry
  *   that vanished meanwhile is left out; one that cannot be looked up is listed without attributes, so that
  *   no name is lost.
@@ -192,8 +192,10 @@ static bool look_up(struct listing *l, const char *name, struct fuse_entry_out *
     }
     if (r == 0) {
         entry_fill(srv, met, &stx, entry);
-        if (ext)
+        if (ext) {
             ext_fill(&stx, ext);
+            ext_add_name(l->rq, l->dirfd, name, stx.stx_mode, ext);
+        }
         return true;
     }
     memset(entry, 0, sizeof(*entry));

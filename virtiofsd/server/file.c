@@ -130,7 +130,7 @@ int64_t op_open(struct srv_req *rq)
 /* ---- creating ----------------------------------------------------------------------------- */
 
 static int64_t reply_created(struct srv_req *rq, struct inode *inode, const struct statx *stx,
-                             uint64_t fh, int flags)
+                             uint64_t fh, int flags, bool made)
 {
     struct fuse_entry_out entry;
     struct fuse_viofs_ext ext;
@@ -144,6 +144,10 @@ static int64_t reply_created(struct srv_req *rq, struct inode *inode, const stru
     memcpy(out.bytes, &entry, n);
     if (rq->c->in.opcode == VIOFS_CREATE) {
         ext_fill(stx, &ext);
+        if (made)
+            ext_add_new(rq, &ext);
+        else
+            ext_add_inode(rq, inode, &ext);
         memcpy(out.bytes + n, &ext, sizeof(ext));
         n += sizeof(ext);
     }
@@ -180,7 +184,7 @@ static int64_t adopt_created(struct srv_req *rq, const char *name, int fd, int f
         inode_put(srv->tree, inode);
         return rq_error(rq, r);
     }
-    int64_t used = reply_created(rq, inode, &stx, fh, flags);
+    int64_t used = reply_created(rq, inode, &stx, fh, flags, true);
     inode_put(srv->tree, inode);
     return used;
 }
@@ -247,7 +251,7 @@ static int64_t open_existing(struct srv_req *rq, const struct fuse_create_in *in
         tree_forget(srv->tree, inode_id(inode), 1);
         used = rq_error(rq, r);
     } else {
-        used = reply_created(rq, inode, &stx, fh, flags);
+        used = reply_created(rq, inode, &stx, fh, flags, false);
     }
     inode_put(srv->tree, inode);
     return used;

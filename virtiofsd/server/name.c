@@ -25,6 +25,23 @@
 
 #include "server/request.h"
 
+/* Of what was just looked up: through its directory, whose descriptor is at hand, if it has a name there. */
+static void add_meta(struct srv_req *rq, struct inode *inode, const struct statx *stx,
+                     struct fuse_viofs_ext *ext)
+{
+    const char *name = rq->c->name[0].s;
+    struct inode_fd dir;
+
+    if (!meta_wanted(rq))
+        return;
+    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
+        ext_add_inode(rq, inode, ext);
+    } else if (inode_fd_get(rq->srv->tree, rq->inode, &dir) == 0) {
+        ext_add_name(rq, dir.fd, name, stx->stx_mode, ext);
+        inode_fd_put(rq->srv->tree, &dir);
+    }
+}
+
 /* Entry of @inode, with our extension where it was asked for. */
 static int64_t reply_entry(struct srv_req *rq, struct inode *inode, const struct statx *stx)
 {
@@ -35,8 +52,10 @@ static int64_t reply_entry(struct srv_req *rq, struct inode *inode, const struct
     bool ext = rq->c->in.opcode == VIOFS_LOOKUP;
 
     entry_fill(rq->srv, tree_met(inode, rq->inode), stx, &out.entry);
-    if (ext)
+    if (ext) {
         ext_fill(stx, &out.ext);
+        add_meta(rq, inode, stx, &out.ext);
+    }
     return rq_reply(rq, &out, ext ? sizeof(out) : sizeof(out.entry));
 }
 

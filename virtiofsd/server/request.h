@@ -47,8 +47,9 @@ typedef int64_t srv_handler(struct srv_req *rq);
 struct session {
     bool live; /* INIT has been answered */
     struct fuse_dialect dialect;
-    uint64_t flags; /* FUSE_* flags in force */
-    uint64_t epoch; /* grows with every reset */
+    uint64_t flags;            /* FUSE_* flags in force */
+    uint64_t epoch;            /* grows with every reset */
+    _Atomic uint32_t features; /* VIOFS_FEATURE_* that PROBE agreed, which may come at any time */
 };
 
 struct server {
@@ -265,6 +266,13 @@ void entry_fill(const struct server *srv, struct tree_met met, const struct stat
                 struct fuse_entry_out *e);
 void ext_fill(const struct statx *stx, struct fuse_viofs_ext *ext);
 
+/* meta.c: ext_fill() first, then one of these */
+bool meta_wanted(const struct srv_req *rq);
+void ext_add_inode(struct srv_req *rq, struct inode *inode, struct fuse_viofs_ext *ext);
+void ext_add_name(struct srv_req *rq, int dirfd, const char *name, mode_t mode,
+                  struct fuse_viofs_ext *ext);
+void ext_add_new(const struct srv_req *rq, struct fuse_viofs_ext *ext);
+
 /* lock.c hooks. locks_new() starts no thread; the waiter thread starts with the first wait. */
 uint32_t locks_fds(const struct conf *conf, int64_t nofile); /* to be set aside for record locks */
 int locks_new(struct locks **locks, struct server *srv, uint32_t max_fds);
@@ -282,6 +290,8 @@ void locks_reset(struct locks *locks);
  * Return: 0, or -errno and what was created has no name any more.
  */
 int xattr_label_new(struct srv_req *rq, struct inode *inode);
+/** xattr_path() - make @path name a descriptor for calls that take a path and follow links. 0 or -errno. */
+int xattr_path(struct srv_req *rq, int fd, char *path);
 /** xattr_drop_capability() - after a write when security.capability is stored under another name */
 int xattr_drop_capability(struct srv_req *rq, int fd);
 

@@ -191,16 +191,23 @@ int64_t op_interrupt(struct srv_req *rq)
     return 0;
 }
 
+/* What there is of the extension, whoever asks. */
+static uint32_t offered_features(const struct server *srv)
+{
+    return VIOFS_FEATURE_BTIME | (srv->conf->xattr ? VIOFS_FEATURE_META : 0);
+}
+
 int64_t op_probe(struct srv_req *rq)
 {
     const struct fuse_viofs_probe_in *in = rq->c->arg;
     struct fuse_viofs_probe_out out = {
         .version = in->version < VIOFS_EXT_VERSION ? in->version : VIOFS_EXT_VERSION,
-        .features = in->wanted & VIOFS_FEATURE_BTIME,
+        .features = in->wanted & offered_features(rq->srv),
         .ext_len = sizeof(struct fuse_viofs_ext),
     };
 
     if (out.version == 0)
         return rq_error(rq, -EINVAL);
+    atomic_store_explicit(&rq->srv->session.features, out.features, memory_order_relaxed);
     return rq_reply(rq, &out, sizeof(out));
 }

@@ -45,8 +45,13 @@ struct reach {
     char path[16];
 };
 
-/* Make @path name the descriptor @fd for calls that take a path. */
-static int path_of_fd(struct srv_req *rq, int fd, char *path)
+/**
+ * xattr_path() - make @path name a descriptor for calls that take a path and follow links
+ * @path: at least 16 bytes; good while @fd is open, in this thread
+ *
+ * Return: 0 or -errno.
+ */
+int xattr_path(struct srv_req *rq, int fd, char *path)
 {
     if (!rq->t->cwd_is_fds) {
         if (fchdir(tree_proc_fd(rq->srv->tree)) < 0)
@@ -63,7 +68,7 @@ static int reach_begin(struct srv_req *rq, struct inode *inode, struct reach *r)
 
     if (err)
         return err;
-    err = path_of_fd(rq, r->fd.fd, r->path);
+    err = xattr_path(rq, r->fd.fd, r->path);
     if (err)
         inode_fd_put(rq->srv->tree, &r->fd);
     return err;
@@ -321,7 +326,7 @@ int xattr_drop_capability(struct srv_req *rq, int fd)
     if (fremovexattr(fd, name) < 0)
         err = -errno;
     if (err == -EBADF) {
-        err = path_of_fd(rq, fd, path);
+        err = xattr_path(rq, fd, path);
         if (!err && removexattr(path, name) < 0)
             err = -errno;
     }
