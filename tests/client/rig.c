@@ -146,7 +146,7 @@ void rig_replace_daemon(struct rig *r)
     int status;
 
     assert_ok(daemon_kill(&r->d, SIGKILL));
-    assert_ok(daemon_wait(&r->d, 5000, &status));
+    assert_ok(daemon_wait(&r->d, PATIENCE_MS, &status));
     daemon_end(&r->d);
     rig_start_daemon(r);
 }
@@ -164,7 +164,7 @@ static bool end_one(struct live *l)
     }
     vht_close(r->t);
     daemon_kill(&r->d, SIGTERM);
-    if (daemon_wait(&r->d, 5000, &status) < 0) {
+    if (daemon_wait(&r->d, PATIENCE_MS, &status) < 0) {
         print_error("the daemon does not end\n");
         good = false;
     } else if (rig_is_ours() && (!WIFEXITED(status) || WEXITSTATUS(status) != 0)) {

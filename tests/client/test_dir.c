@@ -290,7 +290,7 @@ static void test_what_was_listed_is_known(void **state)
 static void wait_inodes(struct rig *r, long most)
 {
     for (int ms = 0; rig_gauge(r, "virtiofsd_inodes") > most; ms += 10) {
-        if (ms > 5000)
+        if (ms > PATIENCE_MS)
             fail_msg("the daemon keeps %ld inodes, not %ld", rig_gauge(r, "virtiofsd_inodes"),
                      most);
         cli_tick(r->c);

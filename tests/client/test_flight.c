@@ -28,7 +28,7 @@ static void *read_one(void *arg)
 static void wait_in_flight(struct rig *r, uint32_t n)
 {
     for (int ms = 0; vht_in_flight(r->t) < n; ms++) {
-        assert_true(ms < 10000);
+        assert_true(ms < PATIENCE_MS);
         poll(NULL, 0, 1);
     }
 }
@@ -75,7 +75,7 @@ static void pending_done(struct cli_io *io)
 static void wait_all(atomic_int *left)
 {
     for (int ms = 0; atomic_load(left) > 0; ms++) {
-        assert_true(ms < 10000);
+        assert_true(ms < PATIENCE_MS);
         poll(NULL, 0, 1);
     }
 }
@@ -205,7 +205,7 @@ static void test_a_handle_is_released_after_the_last_answer(void **state)
     wait_all(&left);
     assert_int_equal(p.io.bytes, 4096);
     for (int ms = 0; requests_of(r, FUSE_RELEASE) == 0 || vht_in_flight(r->t) > 0; ms++) {
-        assert_true(ms < 5000);
+        assert_true(ms < PATIENCE_MS);
         poll(NULL, 0, 1);
     }
     if (rig_is_ours())

@@ -148,7 +148,7 @@ static long again_until_connected(struct worker *w, bool write, uint8_t *p, uint
 {
     long n;
 
-    for (int ms = 0; ms < 20000; ms++) {
+    for (int ms = 0; ms < PATIENCE_MS; ms++) {
         n = write ? write_at(w->r, w->f, p, len, at, 0) : read_at(w->r, w->f, p, len, at);
         if (n != -LE_ENOTCONN)
             return n;

@@ -33,8 +33,6 @@
 #include "tests/frontend/daemon.h"
 #include "virtiofsd/host/cleanup.h"
 
-#define READY_MS 10000
-#define STOP_MS  5000
 #define STEP_MS  5
 #define MAX_ARGS 64
 
@@ -145,7 +143,7 @@ static int wait_for_socket(struct daemon *d)
 {
     struct stat st;
 
-    for (int ms = 0; ms < READY_MS; ms += STEP_MS) {
+    for (int ms = 0; ms < PATIENCE_MS; ms += STEP_MS) {
         int status;
 
         if (stat(d->socket, &st) == 0 && S_ISSOCK(st.st_mode))
@@ -241,11 +239,11 @@ int daemon_stop(struct daemon *d)
 
     if (daemon_kill(d, SIGTERM) < 0)
         return -ESRCH;
-    if (daemon_wait(d, STOP_MS, &status) == 0)
+    if (daemon_wait(d, PATIENCE_MS, &status) == 0)
         return status;
     fprintf(stderr, "daemon %d does not heed SIGTERM\n", (int)d->pid);
     daemon_kill(d, SIGKILL);
-    return daemon_wait(d, STOP_MS, &status) == 0 ? status : -ETIMEDOUT;
+    return daemon_wait(d, PATIENCE_MS, &status) == 0 ? status : -ETIMEDOUT;
 }
 
 bool daemon_running(struct daemon *d)

@@ -12,6 +12,10 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+/* How long a test waits for what must come, in milliseconds: much longer than a slow machine with other tests at
+ * work takes, because only a failure takes that long. */
+#define PATIENCE_MS 20000
+
 struct daemon {
     pid_t pid;        /* 0: not running */
     char dir[128];    /* work directory, below /dev/shm or $TMPDIR */

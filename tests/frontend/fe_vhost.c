@@ -33,7 +33,7 @@
     (BIT(VU_PROTO_MQ) | BIT(VU_PROTO_LOG_SHMFD) | BIT(VU_PROTO_REPLY_ACK) |                        \
      BIT(VU_PROTO_BACKEND_REQ) | BIT(VU_PROTO_RESET_DEVICE) | BIT(VU_PROTO_CONFIGURE_MEM_SLOTS))
 
-#define CONNECT_MS 5000
+#define CONNECT_MS 20000
 
 /* ---- life ------------------------------------------------------------------------------------ */
 

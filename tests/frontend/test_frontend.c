@@ -274,7 +274,7 @@ static void test_a_raw_chain_is_answered_like_any_other(void **state)
                              {base + 2048, 64, RING_DESC_F_WRITE, 0}};
     uint16_t at[2] = {4, 9};
     assert_int_equal(fe_raw_chain(r.fe, FE_REQUESTS, d, at, 2, 4), 0);
-    assert_int_equal(fe_raw_used(r.fe, FE_REQUESTS, &used, 5000), 1);
+    assert_int_equal(fe_raw_used(r.fe, FE_REQUESTS, &used, PATIENCE_MS), 1);
     assert_int_equal(used.id, 4);
     assert_int_equal(used.len, sizeof(*o));
     assert_int_equal(o->unique, 77);
@@ -292,8 +292,8 @@ static void test_words_of_the_command_line_are_filled_in(void **state)
 
     (void)state;
     assert_int_equal(daemon_start(&d, argv, &(struct daemon_options){.no_wait = true}), 0);
-    assert_true(daemon_log_has(&d, "/share ready", 5000));
-    assert_int_equal(daemon_wait(&d, 5000, &status), 0);
+    assert_true(daemon_log_has(&d, "/share ready", PATIENCE_MS));
+    assert_int_equal(daemon_wait(&d, PATIENCE_MS, &status), 0);
     assert_int_equal(WEXITSTATUS(status), 3);
     daemon_end(&d);
     assert_int_not_equal(access(d.log, F_OK), 0);

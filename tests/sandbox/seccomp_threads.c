@@ -95,7 +95,7 @@ static struct wire *start_serving(void)
 
     wait_for_a_lock(w);
     for (int ms = 0; find_kinds(daemon_worker_pid(&w->d), kinds) < 5; ms += 5) {
-        assert_true(ms < 2000);
+        assert_true(ms < PATIENCE_MS);
         poll(NULL, 0, 5);
     }
     return w;
@@ -205,7 +205,7 @@ static void test_a_process_that_waits_outside_is_filtered_too(void **state)
     assert_int_not_equal(worker, w->d.pid);
     inject_mount(w->d.pid);
     assert_killed_by_filter(w, false);
-    for (int ms = 0; ms < 2000 && kill(worker, 0) == 0; ms += 10)
+    for (int ms = 0; ms < PATIENCE_MS && kill(worker, 0) == 0; ms += 10)
         poll(NULL, 0, 10);
     assert_true(kill(worker, 0) < 0 && errno == ESRCH);
 }

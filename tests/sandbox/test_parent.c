@@ -30,12 +30,12 @@ static void wait_until_up(void)
     assert_int_equal(read(up[0], &byte, 1), 1);
 }
 
-/* true when the daemon's side has gone within two seconds */
+/* true when the daemon's side goes */
 static bool is_gone(void)
 {
     struct pollfd p = {.fd = up[0], .events = POLLIN};
 
-    return poll(&p, 1, 2000) == 1 && (p.revents & POLLHUP);
+    return poll(&p, 1, 20000) == 1 && (p.revents & POLLHUP);
 }
 
 static int say_up(void)

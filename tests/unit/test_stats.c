@@ -253,7 +253,7 @@ static void test_a_reader_that_takes_nothing_is_dropped(void **state)
     setsockopt(slow, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
     double begin = seconds();
     assert_true(value_of(scrape(r, ""), "virtiofsd_inodes") == 42);
-    assert_true(seconds() - begin < 5);
+    assert_true(seconds() - begin < 20);
     close(slow);
     stats_block_done(r->stats, b);
 }

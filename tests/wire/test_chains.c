@@ -57,7 +57,7 @@ static struct ring_used_elem offer(struct rig *r, const struct ring_desc *d, uns
     struct ring_used_elem e = {0};
 
     assert_ok(fe_raw_chain(r->w->fe, RAW, d, at, n, 0));
-    assert_int_equal(fe_raw_used(r->w->fe, RAW, &e, 5000), 1);
+    assert_int_equal(fe_raw_used(r->w->fe, RAW, &e, PATIENCE_MS), 1);
     assert_int_equal(e.id, 0);
     return e;
 }
@@ -252,7 +252,7 @@ static void test_head_offered_twice_is_served_twice(void **state)
     for (unsigned i = 0; i < 200; i++)
         assert_ok(fe_raw_chain(r.w->fe, RAW, d, at, 2, 0));
     for (unsigned i = 0; i < 200; i++)
-        assert_int_equal(fe_raw_used(r.w->fe, RAW, &e, 5000), 1);
+        assert_int_equal(fe_raw_used(r.w->fe, RAW, &e, PATIENCE_MS), 1);
     wire_alive(r.w);
 }
 
@@ -263,7 +263,7 @@ static void assert_queue_broke_alone(struct rig *r)
 {
     struct ring_used_elem e;
 
-    assert_true(daemon_log_has(&r->w->d, "corrupted", 5000));
+    assert_true(daemon_log_has(&r->w->d, "corrupted", PATIENCE_MS));
     assert_int_equal(fe_raw_used(r->w->fe, RAW, &e, 50), 0);
     wire_alive(r->w);
     assert_ok(fe_queue_stop(r->w->fe, RAW, NULL));
@@ -363,7 +363,7 @@ static void test_request_in_truncated_memory_loses_the_device_and_not_the_daemon
     assert_int_equal(r.used, 120);
     assert_ok(fe_region_truncate(l.w->fe, l.region, 0));
     assert_ok(fe_submit(l.w->fe, FE_REQUESTS, &r, false));
-    assert_true(daemon_log_has(&l.w->d, "truncated", 5000));
+    assert_true(daemon_log_has(&l.w->d, "truncated", PATIENCE_MS));
     assert_next_guest_is_served(&l);
 }
 
@@ -379,7 +379,7 @@ static void test_reply_into_truncated_memory_loses_the_device_and_not_the_daemon
         (struct fuse_in_header){.len = 56, .opcode = FUSE_GETATTR, .unique = 6, .nodeid = FC_ROOT};
     assert_ok(fe_region_truncate(l.w->fe, l.region, 0));
     assert_ok(fe_submit(l.w->fe, FE_REQUESTS, &r, false));
-    assert_true(daemon_log_has(&l.w->d, "truncated", 5000));
+    assert_true(daemon_log_has(&l.w->d, "truncated", PATIENCE_MS));
     assert_next_guest_is_served(&l);
 }
 
@@ -431,7 +431,7 @@ test_indirect_table_in_truncated_memory_loses_the_device_and_not_the_daemon(void
     assert_ok(fe_region_truncate(l.w->fe, l.region, 0));
     struct ring_desc d = {gpa, 32, INDIRECT, 0};
     assert_ok(fe_raw_chain(l.w->fe, RAW, &d, &at, 1, 0));
-    assert_true(daemon_log_has(&l.w->d, "truncated", 5000));
+    assert_true(daemon_log_has(&l.w->d, "truncated", PATIENCE_MS));
     assert_next_guest_is_served(&l);
 }
 
@@ -443,7 +443,7 @@ static void test_rings_in_truncated_memory_lose_the_device_and_not_the_daemon(vo
     /* The whole of the first region goes, rings and all; from here on the kick descriptor is all we use. */
     assert_ok(fe_region_truncate(l.w->fe, 0, 0));
     assert_ok(fe_kick(l.w->fe, FE_REQUESTS));
-    assert_true(daemon_log_has(&l.w->d, "truncated", 5000));
+    assert_true(daemon_log_has(&l.w->d, "truncated", PATIENCE_MS));
     assert_true(daemon_running(&l.w->d));
     l.w->c = (struct fc){0}; /* its buffers are in that memory, and go with the front end */
     wire_disconnect(l.w);

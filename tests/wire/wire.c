@@ -76,7 +76,7 @@ static bool end_one(struct wire *w)
         /* Without --keep-listening it may be on its way out by itself already. */
         int status = 0;
         daemon_kill(&w->d, SIGTERM);
-        if (daemon_wait(&w->d, 5000, &status) < 0) {
+        if (daemon_wait(&w->d, PATIENCE_MS, &status) < 0) {
             print_error("the daemon does not end\n");
             good = false;
         } else if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
