@@ -52,6 +52,24 @@ static void test_recovery_fails_while_nobody_is_there(void **state)
     assert_int_equal(rig_try(g, g->root, "a"), -LE_ENOENT);
 }
 
+static void test_attributes_of_the_old_session_are_not_believed(void **state)
+{
+    struct rig *g = *state;
+    uint32_t file = fake_add(&g->f, 0, "a", FILE_MODE);
+    struct cli_attr a;
+
+    rig_up(state);
+    struct cli_node *n = rig_lookup(g, g->root, "a");
+    assert_int_equal(cli_getattr(g->c, n, false, &a), 0);
+    fake_die(&g->f);
+    g->f.node[file].size = 12345;
+    fake_revive(&g->f);
+    assert_int_equal(cli_recover(g->c), 0);
+    assert_int_equal(cli_getattr(g->c, n, false, &a), 0);
+    assert_int_equal(a.size, 12345);
+    cli_node_put(g->c, n);
+}
+
 static void test_a_node_deep_in_the_tree_is_found_again_when_used(void **state)
 {
     struct rig *g = *state;
@@ -347,6 +365,7 @@ static void test_a_silent_host_is_noticed_and_so_is_its_voice(void **state)
     assert_true(cli_responding(g->c));
     fake_hush(&g->f);
     pthread_create(&thread, NULL, ask_something, g);
+    fake_wait_asked(&g->f, 1);
     usleep(30000);
     assert_true(cli_responding(g->c));
     cli_tick(g->c); /* sends the probe */
@@ -356,7 +375,7 @@ static void test_a_silent_host_is_noticed_and_so_is_its_voice(void **state)
     assert_int_equal(rig_try(g, g->root, "b"), -LE_ETIMEDOUT); /* and does not wait */
     fake_speak(&g->f);
     pthread_join(thread, NULL);
-    for (int i = 0; i < 100 && !cli_responding(g->c); i++)
+    for (int i = 0; i < 4000 && !cli_responding(g->c); i++)
         usleep(5000);
     cli_tick(g->c);
     assert_true(cli_responding(g->c));
@@ -371,7 +390,7 @@ static void test_closing_does_not_wait_for_a_silent_host_for_ever(void **state)
     rig_up(state);
     fake_hush(&g->f);
     pthread_create(&thread, NULL, ask_something, g);
-    usleep(30000);
+    fake_wait_asked(&g->f, 1);
     cli_node_put(g->c, g->root);
     assert_int_equal(cli_close(g->c), -LE_ETIMEDOUT);
     assert_int_equal(cli_recover(g->c), -LE_ETIMEDOUT);
@@ -401,6 +420,7 @@ int main(void)
         RIG_TEST(test_after_the_session_everything_is_enotconn_until_recovery),
         RIG_TEST(test_a_tick_notices_a_new_epoch),
         RIG_TEST(test_recovery_fails_while_nobody_is_there),
+        RIG_TEST(test_attributes_of_the_old_session_are_not_believed),
         RIG_TEST(test_a_node_deep_in_the_tree_is_found_again_when_used),
         RIG_TEST(test_recovery_itself_asks_for_no_node),
         RIG_TEST(test_another_file_of_the_same_name_is_not_taken_for_the_same),
