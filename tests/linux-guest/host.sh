@@ -89,7 +89,7 @@ daemon_start() {
         "${tag[@]}" -o "source=$directory" "$@" \
         >"$work/$name.log" 2>&1 </dev/null &
     daemon_pid[$name]=$!
-    wait_for 5 new_socket "$name" "$before" || {
+    wait_for 30 new_socket "$name" "$before" || {
         echo "virtiofsd $name did not start:"
         cat "$work/$name.log"
         return 1
@@ -124,7 +124,7 @@ daemon_resources() {
 # daemon_ends NAME - it goes by itself after its guest has left, with status 0
 daemon_ends() {
     local pid=${daemon_pid[$1]} status=0
-    wait_for 5 gone "$pid" || {
+    wait_for 30 gone "$pid" || {
         echo "virtiofsd $1 is still there"
         kill_tree "$pid"
     }
@@ -184,9 +184,9 @@ uml_serve() {
 }
 
 # uml_wait SECONDS PID WORK - until the guest has gone, at most so long; one whose script has not started
-# after 30 seconds is given up
+# after 90 seconds is given up
 uml_wait() {
-    local until=$((SECONDS + $1)) boot=$((SECONDS + 30)) pid=$2 dir=$3
+    local until=$((SECONDS + $1)) boot=$((SECONDS + 90)) pid=$2 dir=$3
     until gone "$pid"; do
         if [ "$SECONDS" -ge "$until" ] ||
             { [ "$SECONDS" -ge "$boot" ] && ! grep -q '^run: starts' "$dir/console.log"; }; then

@@ -85,6 +85,11 @@ int64_t t_now_ms(void)
     return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
+void t_nap(void)
+{
+    usleep(20 * 1000);
+}
+
 void t_wait_for_names(struct t *t)
 {
     (void)t;
