@@ -292,7 +292,8 @@ class Report:
 
     def sum_up(self):
         """Return: exit status."""
-        print(f"\nin {time.monotonic() - self.start:.0f} s")
+        print()
+        print(f"in {time.monotonic() - self.start:.0f} s")
         print(f"{self.total.passed} passed, {self.total.failed} failed, {self.total.skipped} skipped", flush=True)
         return 1 if self.total.failed else 0
 
