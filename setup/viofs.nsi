@@ -15,7 +15,8 @@
 ;   Everything that waits, or needs more than the registry and files, is done by viofs-driver.exe and
 ;   viofs-service.exe, which are installed, too, because the uninstaller needs them.
 ;
-; Defined by setup/build: VERSION, OUT, and FILES, the directory with what is installed.
+; Defined by setup/build: VERSION, OUT, and FILES, the directory with what is installed; SIGN_UNINSTALLER, a script that
+; signs the file it is given, if what is installed is signed.
 
 Unicode true
 Target amd64-unicode
@@ -50,6 +51,9 @@ Caption "viofs ${VERSION}: shares of the host"
 UninstallCaption "Remove viofs"
 BrandingText "viofs ${VERSION}"
 OutFile "${OUT}"
+!ifdef SIGN_UNINSTALLER
+  !uninstfinalize 'bash "${SIGN_UNINSTALLER}" "%1"' = 0
+!endif
 InstallDir "$PROGRAMFILES64\viofs"
 InstallDirRegKey HKLM "Software\viofs\Setup" "InstallDir"
 ShowInstDetails show
