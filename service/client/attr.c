@@ -17,6 +17,9 @@
  *   first GETATTR of a node, if the user of the client wants birth times (opt.want_btime); a birth time never
  *   changes, so it is kept.
  *
+ *   What is stored in extended attributes is in some answers only (meta.c). Where one lacks it, what was heard before
+ *   stays for as long as the host said then; attributes that are not complete are asked for.
+ *
  * Locks: node->lock; c->tree for ending an era, not at the same time.
  */
 #include "service/client/client_int.h"
@@ -46,15 +49,40 @@ static bool changed_by_others(struct cli_node *n, const struct cli_attr *a)
 }
 
 /* What the host told once and this answer leaves out. node->lock held. */
-static struct cli_attr with_btime(const struct cli_node *n, const struct cli_attr *a)
+static struct cli_attr merged(struct cli *c, const struct cli_node *n, const struct cli_attr *a)
 {
-    struct cli_attr merged = *a;
+    struct cli_attr m = *a;
+    bool same = n->has_attr && n->attr.ino == a->ino;
 
-    if (!a->has_btime && n->has_attr && n->attr.has_btime && n->attr.ino == a->ino) {
-        merged.btime = n->attr.btime;
-        merged.has_btime = true;
+    if (same && !a->has_btime && n->attr.has_btime) {
+        m.btime = n->attr.btime;
+        m.has_btime = true;
     }
-    return merged;
+    if (same && !a->extended && !a->meta_known) {
+        bool holds = n->attr.meta_known && cli_clock_ms() < n->meta_until;
+
+        if (holds)
+            cli_meta_copy(&m, &n->attr);
+        m.extended = n->attr.extended && (holds || !atomic_load(&c->meta));
+    }
+    return m;
+}
+
+/* Does the host have a birth time that we have not asked for? node->lock held. */
+static bool wants_birth_time(struct cli *c, const struct cli_node *n)
+{
+    return c->opt.want_btime && !cli_enosys(c, VIOFS_FUSE_STATX) && !n->btime_asked &&
+           !(n->has_attr && n->attr.has_btime);
+}
+
+/* Do the node's attributes say all that the user of the client wants to know? node->lock held. */
+static bool complete(struct cli *c, const struct cli_node *n)
+{
+    if (atomic_load(&c->extension) && n->attr.extended)
+        return true;
+    if (wants_birth_time(c, n) || atomic_load(&c->meta))
+        return false;
+    return n->attr.meta_known || !cli_dos_wanted(c, n);
 }
 
 /* For fold.c: since when a directory is as it is, and what time it is on the host at least. */

@@ -296,6 +296,26 @@ static bool make_room(struct cli *c, unsigned tried)
     return true;
 }
 
+/* Whether the host has done it nobody knows: what is cached of whatever it would change is not believed. */
+static void doubt_outcome(struct cli *c, const struct cli_req *r, int32_t result)
+{
+    const struct fuse_op *op = fuse_op_find(r->opcode);
+    struct cli_node *nodes[] = {r->node, r->node2};
+
+    if (!op || !(op->flags & OP_WRITES))
+        return;
+    if (result != -LE_ENOTCONN && result != -LE_ETIMEDOUT && result != -LE_EINTR &&
+        result != -LE_EIO)
+        return;
+    for (unsigned i = 0; i < 2; i++) {
+        if (!nodes[i])
+            continue;
+        cli_attr_changed(c, nodes[i]);
+        if (nodes[i]->type == LX_S_IFDIR)
+            cli_forget_name(c, nodes[i], (struct cli_name){0});
+    }
+}
+
 /** cli_call() - see client_int.h */
 int32_t cli_call(struct cli *c, struct cli_req *r)
 {
@@ -325,8 +345,10 @@ int32_t cli_call(struct cli *c, struct cli_req *r)
             room++;
             continue;
         }
-        if (result != -LE_ESTALE || retried)
+        if (result != -LE_ESTALE || retried) {
+            doubt_outcome(c, r, result);
             return result;
+        }
         retried = true;
         e = again(c, r);
         if (e)

@@ -58,8 +58,10 @@ struct cli_options {
     bool read_only;        /* everything that changes the share is -LE_EROFS without asking */
     bool no_extension;     /* do not look for VIOFS_PROBE (tests, other daemons) */
     bool want_btime;       /* ask hosts without the extension for birth times (STATX) */
-    bool want_feed;        /* have the host tell what changes there (docs/protocol.md) */
-    uint32_t longest_ms;   /* believe nothing for longer than this; 0: as long as the host says */
+    bool want_meta; /* have the extension tell what extended attributes say (struct cli_attr) */
+    bool want_dos;  /* ask hosts that do not for user.DOSATTRIB (GETXATTR) */
+    bool want_feed; /* have the host tell what changes there (docs/protocol.md) */
+    uint32_t longest_ms; /* believe nothing for longer than this; 0: as long as the host says */
     /*
      * What somebody else changed, in the order in which it happened; on any thread, one at a time, without a lock.
      * Must not wait for the host. Only with want_feed, and NULL is fine.
@@ -78,6 +80,7 @@ struct cli_session {
     uint32_t max_write; /* bytes in one WRITE: host, transport and us */
     uint32_t max_read;  /* bytes in one READ, likewise */
     bool extension;     /* birth times come along (docs/protocol.md) */
+    bool meta;          /* and so does what extended attributes say */
     bool feed;          /* changes are told */
 };
 
@@ -140,9 +143,18 @@ struct cli_attr {
     uint64_t ino, size, blocks; /* blocks of 512 bytes */
     struct cli_time atime, mtime, ctime, btime;
     uint32_t mode, nlink, uid, gid, rdev, blksize;
-    bool has_btime;          /* else btime is the oldest of the others */
-    uint32_t dos_attributes; /* 0: none stored */
-    uint32_t flags;          /* FUSE_ATTR_* */
+    bool has_btime; /* else btime is the oldest of the others */
+    uint32_t flags; /* FUSE_ATTR_* */
+    bool extended;  /* came with the extension: what it lacks the host does not have */
+
+    /* What Windows or Samba have stored, if it was wanted (want_meta, want_dos). */
+    bool meta_known;         /* attributes and creation time are as follows */
+    bool has_dos;            /* attributes are stored, maybe none */
+    uint32_t dos_attributes; /* FILE_ATTRIBUTE_* */
+    uint64_t create_time;    /* 100 ns since 1601; 0: none stored */
+    bool eas_known;          /* the rest is as follows; only with the extension */
+    bool has_streams, has_acl;
+    uint32_t ea_size; /* as NTFS counts: meta_ea_size() */
 };
 
 enum cli_set {
@@ -292,6 +304,12 @@ int cli_listxattr(struct cli *c, struct cli_node *n, char *list, uint32_t cap);
 int cli_setxattr(struct cli *c, struct cli_node *n, const char *name, const void *value,
                  uint32_t len, uint32_t flags);
 int cli_removexattr(struct cli *c, struct cli_node *n, const char *name);
+
+/**
+ * cli_dos_set() - store attributes and creation time in user.DOSATTRIB [1]
+ * @create_time: 100 ns since 1601, 0: none. What is cached follows at once.
+ */
+int cli_dos_set(struct cli *c, struct cli_node *n, uint32_t attributes, uint64_t create_time);
 
 /* ---- files --------------------------------------------------------------------------------- */
 

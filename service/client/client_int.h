@@ -11,7 +11,8 @@
  *   attr.c     attributes                         ops.c      what changes directories
  *   fold*.c    names in any case                  share.c    what concerns the share as a whole
  *   health.c   is the host there?
- *   file.c, io.c, dir.c, xattr.c                  handles, data, listings, extended attributes
+ *   file.c, io.c, dir.c, xattr.c, meta.c          handles, data, listings, extended attributes, what
+ *                                                 Windows keeps in those
  *   feed.c     changes on the host                listing.c  listings that are kept
  *
  *   Sessions. Node ids and handles mean something in the session that gave them only. Sessions are
@@ -136,6 +137,7 @@ struct cli_node {
     bool has_attr;
     uint64_t attr_until;   /* cli_clock_ms() until which attr holds */
     uint64_t mode_until;   /* the same for what cli_getmode() is asked for */
+    uint64_t meta_until;   /* and for what is stored, which not every answer brings */
     uint64_t heard;        /* c->heard when attr came; 0: changed by us since then */
     uint64_t attr_changed; /* stamp: answers to older questions are not cached */
     uint64_t size_set;     /* stamp of our last SETATTR of the size */
@@ -194,6 +196,7 @@ struct cli {
     struct cli_limits limits;   /* of this session; written by session.c while no request is out */
     struct cli_session session; /* gate.lock; see cli_session_get() */
     _Atomic bool extension;     /* session.extension */
+    _Atomic bool meta;          /* session.meta */
     _Atomic bool open_attr;     /* VIOFS_OPEN is served */
     _Atomic bool killpriv;      /* FUSE_HANDLE_KILLPRIV_V2 was agreed */
 
@@ -262,6 +265,11 @@ struct cli {
         uint64_t last_watch; /* number */
     } feed;
     _Atomic uint64_t doubted; /* stamp: answers to older questions may be old news */
+
+    struct {
+        cli_mutex lock;
+        cli_cond answered;
+    } dos; /* meta.c: to wait for an answer */
 
     cli_mutex misc;
     uint32_t uid, gid;
@@ -509,6 +517,30 @@ void cli_attr_changed(struct cli *c, struct cli_node *n);
 void cli_attr_wrote(struct cli *c, struct cli_node *n, uint64_t end, uint64_t stamp);
 /** cli_attr_peek() - what is cached and holds. Return: false if nothing does. */
 bool cli_attr_peek(struct cli *c, struct cli_node *n, struct cli_attr *out);
+
+/* ---- what extended attributes say (meta.c) -------------------------------------------------------- */
+
+/** cli_meta_parse() - of the extension; cli_meta_copy() - the same from attributes of the same file */
+void cli_meta_parse(const struct fuse_viofs_ext *ext, struct cli_attr *out);
+void cli_meta_copy(struct cli_attr *to, const struct cli_attr *from);
+
+/** cli_dos_wanted() - is this host to be asked for what is stored of this node? */
+bool cli_dos_wanted(struct cli *c, const struct cli_node *n);
+
+/* A question for user.DOSATTRIB on its way. */
+struct cli_dos {
+    struct cli_async a;
+    uint64_t stamp;
+    int32_t result;
+    bool out; /* c->dos.lock */
+    uint8_t value[256];
+};
+/**
+ * cli_dos_begin() - ask, without waiting; cli_dos_end() has to follow
+ * cli_dos_end() - wait; the node's attributes and `out` get what came, unless nothing did [1 together]
+ */
+void cli_dos_begin(struct cli *c, struct cli_node *n, struct cli_dos *d);
+void cli_dos_end(struct cli *c, struct cli_node *n, struct cli_dos *d, struct cli_attr *out);
 
 /* ---- names in any case (fold.c) ----------------------------------------------------------------- */
 

@@ -17,6 +17,7 @@
 
 static void next_session(struct cli *c)
 {
+    cli_doubt_all(c); /* nobody was told what happened meanwhile */
     cli_mutex_lock(&c->tree);
     cli_mutex_lock(&c->gate.lock);
     c->node_session = ++c->gate.session_no;

@@ -93,7 +93,8 @@ int cli_attr_parse(const struct fuse_attr *a, const struct fuse_viofs_ext *ext,
     };
     guess_btime(out);
     if (ext) {
-        out->dos_attributes = ext->dos_attributes;
+        out->extended = true;
+        cli_meta_parse(ext, out);
         if (ext->flags & VIOFS_EXT_BTIME) {
             out->btime = time_of((uint64_t)ext->btime, ext->btimensec);
             out->has_btime = true;

@@ -130,6 +130,7 @@ static int probe_extension(struct cli *c, uint32_t *features)
     struct fuse_viofs_probe_in in = {
         .version = VIOFS_EXT_VERSION,
         .wanted = VIOFS_FEATURE_BTIME | VIOFS_FEATURE_OPEN |
+                  (c->opt.want_meta ? VIOFS_FEATURE_META : 0) |
                   (c->opt.want_feed && c->limits.side_by_side ? VIOFS_FEATURE_FEED : 0),
     };
     struct fuse_viofs_probe_out out;
@@ -168,7 +169,9 @@ int cli_session_begin(struct cli *c)
     struct cli_session s = agreed(c, &out);
     s.extension = features != 0;
     s.feed = features & VIOFS_FEATURE_FEED;
+    s.meta = features & VIOFS_FEATURE_META;
     atomic_store(&c->extension, s.extension);
+    atomic_store(&c->meta, s.meta);
     atomic_store(&c->open_attr, features & VIOFS_FEATURE_OPEN);
     atomic_store(&c->feed.offered, s.feed);
     atomic_store(&c->killpriv, (s.flags & FUSE_HANDLE_KILLPRIV_V2) != 0);
@@ -180,11 +183,10 @@ int cli_session_begin(struct cli *c)
     c->health.stalled = false;
     c->health.suspect = false;
     cli_mutex_unlock(&c->gate.lock);
-    cli_log(c, 2, "FUSE 7.%u, flags %#llx, %u bytes a read, %u a write%s", s.minor,
+    cli_log(c, 2, "FUSE 7.%u, flags %#llx, %u bytes a read, %u a write%s%s%s", s.minor,
             (unsigned long long)s.flags, s.max_read, s.max_write,
-            s.feed        ? ", with birth times and changes"
-            : s.extension ? ", with birth times"
-                          : "");
+            s.extension ? ", with birth times" : "", s.meta ? ", with metadata" : "",
+            s.feed ? ", with changes" : "");
     return 0;
 }
 

@@ -12,6 +12,31 @@ static void make_file(struct rig *g, struct cli_node *dir, const char *name)
 
 /* ---- making --------------------------------------------------------------------------------------------- */
 
+static int32_t done_and_lost(struct fake *f, struct fake_call *call)
+{
+    if (call->in.opcode != FUSE_SETATTR)
+        return FAKE_PASS;
+    (void)fake_serve(f, call);
+    return -LE_ETIMEDOUT;
+}
+
+static void test_a_change_whose_answer_is_lost_may_have_happened(void **state)
+{
+    struct rig *g = *state;
+    struct cli_attr a, new = {.size = 4711};
+
+    fake_add(&g->f, 0, "a", FILE_MODE);
+    g->f.hook = done_and_lost;
+    rig_up(state);
+    struct cli_node *n = rig_lookup(g, g->root, "a");
+    assert_int_equal(cli_getattr(g->c, n, false, &a), 0);
+    assert_int_equal(a.size, 0);
+    assert_int_equal(cli_setattr(g->c, n, CLI_SET_SIZE, &new, NULL), -LE_ETIMEDOUT);
+    assert_int_equal(cli_getattr(g->c, n, false, &a), 0);
+    assert_int_equal(a.size, 4711);
+    cli_node_put(g->c, n);
+}
+
 static void test_creating_a_file_costs_one_trip_beside_its_release(void **state)
 {
     struct rig *g = rig_up(state);
@@ -516,6 +541,7 @@ static void test_files_with_a_handle_are_created_and_closed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        RIG_TEST(test_a_change_whose_answer_is_lost_may_have_happened),
         RIG_TEST(test_creating_a_file_costs_one_trip_beside_its_release),
         RIG_TEST(test_what_exists_is_not_created),
         RIG_TEST(test_things_are_made_as_their_owner_and_looked_up_as_root),
