@@ -462,7 +462,8 @@ def test_an_inf_that_the_catalog_cannot_vouch_for_is_refused(world):
 
 def installer_holds_the_signed_files(world):
     directory = world.directory()
-    status, said = world.sign(directory, program=os.path.join(TOP, "scripts", "sign"))
+    status, said = world.sign(directory, program=os.path.join(TOP, "scripts", "sign"), KEY=locked_key(world),
+                              PASSFILE=world.ca.write("pass", SECRET))
     if status:
         print(said, file=sys.stderr)
         return False
@@ -479,13 +480,13 @@ def installer_holds_the_signed_files(world):
             if f.read() != ours[name]:
                 print(name + " in the installer is another one", file=sys.stderr)
                 return False
-    return world.verify(installer)[0]
+    return world.verify(installer)[0] and world.verify(inside["uninstall.exe"])[0]
 
 
 def main():
     tests = [(name[5:], test) for name, test in globals().items() if name.startswith("test_")]
     if "--installer" in sys.argv[2:]:
-        tests.append(("the installer that is built holds the signed files", installer_holds_the_signed_files))
+        tests.append(("the installer holds the signed files and a signed uninstaller", installer_holds_the_signed_files))
     with tempfile.TemporaryDirectory(prefix="viofs-sign.") as scratch:
         world = World(os.path.abspath(sys.argv[1]), scratch)
         for number, (name, test) in enumerate(tests, 1):
