@@ -157,6 +157,8 @@ static int open_ring(struct vq *q)
 
     if (q->size == 0 || !desc || !avail || !used) {
         log_error("queue %u: its ring (%u entries) is not in guest memory", q->index, q->size);
+        if (q->size != 0)
+            mem_complain_not_shared(); /* QEMU just leaves out what has no descriptor */
         return -EFAULT;
     }
     pthread_mutex_lock(&q->lock);
