@@ -50,7 +50,7 @@ class Stage:
     @property
     def limit(self):
         """Seconds after which it hangs. Another lane and a slow machine cost time, and are no fault."""
-        return 120 + 5 * self.seconds
+        return 240 + 5 * self.seconds
 
 
 class Count:
