@@ -75,14 +75,18 @@ static bool wants_birth_time(struct cli *c, const struct cli_node *n)
            !(n->has_attr && n->attr.has_btime);
 }
 
-/* Do the node's attributes say all that the user of the client wants to know? node->lock held. */
+/* Do the node's attributes say what is stored, if that is wanted? node->lock held. */
+static bool has_meta(struct cli *c, const struct cli_node *n)
+{
+    return atomic_load(&c->meta) ? n->attr.extended : n->attr.meta_known || !cli_dos_wanted(c, n);
+}
+
+/* Do they say all that the user of the client wants to know? node->lock held. */
 static bool complete(struct cli *c, const struct cli_node *n)
 {
     if (atomic_load(&c->extension) && n->attr.extended)
         return true;
-    if (wants_birth_time(c, n) || atomic_load(&c->meta))
-        return false;
-    return n->attr.meta_known || !cli_dos_wanted(c, n);
+    return !wants_birth_time(c, n) && has_meta(c, n);
 }
 
 /* For fold.c: since when a directory is as it is, and what time it is on the host at least. */
@@ -120,9 +124,11 @@ static int store(struct cli *c, struct cli_node *n, const struct cli_attr *a, ui
     if (stamp >= n->attr_changed) {
         changed = changed_by_others(n, a);
         note_times(c, n, a);
-        n->attr = with_btime(n, a);
+        n->attr = merged(c, n, a);
         n->has_attr = true;
         n->attr_until = n->mode_until = valid_ms ? cli_clock_ms() + valid_ms : 0;
+        if (a->meta_known || a->extended)
+            n->meta_until = n->attr_until;
         n->heard = atomic_fetch_add(&c->heard, 1) + 1;
     } else if (own) {
         n->heard = n->attr_until = n->mode_until =
@@ -149,7 +155,7 @@ int cli_attr_store(struct cli *c, struct cli_node *n, const struct cli_attr *a, 
 void cli_attr_changed(struct cli *c, struct cli_node *n)
 {
     cli_mutex_lock(&n->lock);
-    n->heard = n->attr_until = n->mode_until = 0;
+    n->heard = n->attr_until = n->mode_until = n->meta_until = 0;
     n->attr_changed = atomic_fetch_add(&c->clock, 1) + 1;
     cli_mutex_unlock(&n->lock);
 }
@@ -174,9 +180,7 @@ bool cli_attr_peek(struct cli *c, struct cli_node *n, struct cli_attr *out)
     bool holds;
 
     cli_mutex_lock(&n->lock);
-    holds = n->has_attr && cli_clock_ms() < n->attr_until &&
-            (n->attr.has_btime || n->btime_asked || !c->opt.want_btime ||
-             cli_enosys(c, VIOFS_FUSE_STATX));
+    holds = n->has_attr && cli_clock_ms() < n->attr_until && complete(c, n);
     if (holds)
         *out = n->attr;
     cli_mutex_unlock(&n->lock);
@@ -202,7 +206,7 @@ void cli_forget_attr(struct cli *c, struct cli_node *n)
 {
     (void)c;
     cli_mutex_lock(&n->lock);
-    n->heard = n->attr_until = n->mode_until = 0;
+    n->heard = n->attr_until = n->mode_until = n->meta_until = 0;
     cli_mutex_unlock(&n->lock);
 }
 
@@ -282,10 +286,8 @@ static bool wants_statx(struct cli *c, struct cli_node *n)
 {
     bool wanted;
 
-    if (!c->opt.want_btime || cli_enosys(c, VIOFS_FUSE_STATX))
-        return false;
     cli_mutex_lock(&n->lock);
-    wanted = !n->btime_asked && !(n->has_attr && n->attr.has_btime);
+    wanted = wants_birth_time(c, n);
     cli_mutex_unlock(&n->lock);
     return wanted;
 }
@@ -302,16 +304,42 @@ static int ask_any(struct cli *c, struct cli_node *n, struct cli_attr *out)
     return e == -LE_ENOSYS ? ask(c, n, false, out) : e;
 }
 
+/* Is only what is stored missing? Then *out gets the rest. */
+static bool lacks_dos_only(struct cli *c, struct cli_node *n, struct cli_attr *out)
+{
+    bool only;
+
+    cli_mutex_lock(&n->lock);
+    only = n->has_attr && cli_clock_ms() < n->attr_until && !wants_birth_time(c, n);
+    if (only)
+        *out = n->attr;
+    cli_mutex_unlock(&n->lock);
+    return only;
+}
+
+/* Of a host that tells nothing of what is stored: both questions at a time. */
+static int ask_with_dos(struct cli *c, struct cli_node *n, bool fresh, struct cli_attr *out)
+{
+    struct cli_dos dos;
+    int e = 0;
+
+    cli_dos_begin(c, n, &dos);
+    if (fresh || !lacks_dos_only(c, n, out))
+        e = ask_any(c, n, out);
+    cli_dos_end(c, n, &dos, out);
+    return e;
+}
+
 /** cli_getattr() - see client.h */
 int cli_getattr(struct cli *c, struct cli_node *n, bool fresh, struct cli_attr *out)
 {
     if (!fresh && cli_attr_peek(c, n, out))
         return 0;
-    int e = ask_any(c, n, out);
+    int e = cli_dos_wanted(c, n) ? ask_with_dos(c, n, fresh, out) : ask_any(c, n, out);
     if (e < 0)
         return e;
     cli_mutex_lock(&n->lock);
-    *out = with_btime(n, out);
+    *out = merged(c, n, out);
     cli_mutex_unlock(&n->lock);
     return 0;
 }
@@ -328,8 +356,7 @@ bool cli_attr_since(struct cli *c, struct cli_node *n, uint64_t mark, struct cli
     bool new;
 
     cli_mutex_lock(&n->lock);
-    new = n->has_attr && n->heard > mark &&
-          (n->attr.has_btime || n->btime_asked || !c->opt.want_btime);
+    new = n->has_attr && n->heard > mark &&complete(c, n);
     if (new)
         *out = n->attr;
     cli_mutex_unlock(&n->lock);
@@ -342,7 +369,7 @@ int cli_getmode(struct cli *c, struct cli_node *n, struct cli_attr *out)
     bool holds;
 
     cli_mutex_lock(&n->lock);
-    holds = n->has_attr && cli_clock_ms() < n->mode_until;
+    holds = n->has_attr && cli_clock_ms() < n->mode_until && has_meta(c, n);
     if (holds)
         *out = n->attr;
     cli_mutex_unlock(&n->lock);
@@ -436,7 +463,7 @@ int cli_setattr(struct cli *c, struct cli_node *n, uint32_t mask, const struct c
         e = send_setattr(c, n, &in, NULL, &now);
     if (!e && out) {
         cli_mutex_lock(&n->lock);
-        *out = with_btime(n, &now);
+        *out = merged(c, n, &now);
         cli_mutex_unlock(&n->lock);
     }
     return e;

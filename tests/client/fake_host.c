@@ -154,7 +154,11 @@ static int32_t put(struct fake_call *c, uint32_t at, const void *p, size_t len)
 
 static struct fuse_viofs_ext ext_of(const struct fake_node *n)
 {
-    return (struct fuse_viofs_ext){.btime = n->btime, .flags = n->btime ? VIOFS_EXT_BTIME : 0};
+    struct fuse_viofs_ext ext = n->meta;
+
+    ext.btime = n->btime;
+    ext.flags |= n->btime ? VIOFS_EXT_BTIME : 0;
+    return ext;
 }
 
 static struct fuse_entry_out entry_of(const struct fake *f, uint32_t node)

@@ -36,6 +36,7 @@ struct fake_node {
     int64_t mtime, ctime, btime; /* nanoseconds are 0 */
     uint64_t lookups;            /* in this session */
     char target[64];             /* of a link */
+    struct fuse_viofs_ext meta;  /* what the extension tells, but for the birth time */
 };
 
 struct fake_name {
