@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""test_sign.py DIR [--installer] - does scripts/sign sign as Windows needs it, and refuse what would fail there?
+"""test_sign.py DIR [--installer FILE] - does scripts/sign sign as Windows needs it, and refuse what would fail there?
 
 Theory of operation
 
   DIR holds what `make dist` makes but for the installer. The tests work in copies, with a
   test key (authority.py), on a copy of scripts/sign beside a stand-in for setup/build, which makes an
-  "installer" out of virtiofs.exe in no time. One test, only with --installer, lets the real one build.
+  "installer" out of virtiofs.exe in no time. One test, only with --installer, lets the real one build, and
+  leaves the signed installer in FILE.
 
   What holds after signing is osslsigncode's to say, called here by itself with the root's certificate.
   It stands for Windows in that it computes Authenticode hashes, follows the chain and reads catalogs; it does
@@ -460,7 +461,7 @@ def test_an_inf_that_the_catalog_cannot_vouch_for_is_refused(world):
 # ---- the real installer ----------------------------------------------------------------------------
 
 
-def installer_holds_the_signed_files(world):
+def installer_holds_the_signed_files(world, keep):
     directory = world.directory()
     status, said = world.sign(directory, program=os.path.join(TOP, "scripts", "sign"), KEY=locked_key(world),
                               PASSFILE=world.ca.write("pass", SECRET))
@@ -480,13 +481,15 @@ def installer_holds_the_signed_files(world):
             if f.read() != ours[name]:
                 print(name + " in the installer is another one", file=sys.stderr)
                 return False
+    shutil.copy(installer, keep)
     return world.verify(installer)[0] and world.verify(inside["uninstall.exe"])[0]
 
 
 def main():
     tests = [(name[5:], test) for name, test in globals().items() if name.startswith("test_")]
-    if "--installer" in sys.argv[2:]:
-        tests.append(("the installer holds the signed files and a signed uninstaller", installer_holds_the_signed_files))
+    if sys.argv[2:3] == ["--installer"]:
+        tests.append(("the installer holds the signed files and a signed uninstaller",
+                      lambda world: installer_holds_the_signed_files(world, sys.argv[3])))
     with tempfile.TemporaryDirectory(prefix="viofs-sign.") as scratch:
         world = World(os.path.abspath(sys.argv[1]), scratch)
         for number, (name, test) in enumerate(tests, 1):
