@@ -4,9 +4,10 @@
 Theory of operation
 
   In C a message is a string literal with three words or more, wherever it stands: that finds those that
-  reach the log through a variable or a table as well as format strings. Not messages are the literals of #include
-  and _Static_assert, and those of calls that only tell (QUIET). Neighbouring literals are one message;
-  a macro between them and a conversion such as %ls are something that is filled in, written as "…".
+  reach the log through a variable or a table as well as format strings. Not messages are the literals of
+  #include and _Static_assert, what follows a metric's name, and those of calls that only tell (QUIET).
+  Neighbouring literals are one message; a macro between them and a conversion such as %ls are something
+  that is filled in, written as "…".
 
   In shell, Python and NSIS a message is what certain commands are given, with the variables filled in.
 
@@ -79,8 +80,10 @@ def c_messages(source):
         else:
             found.append([match.start(), text])
         last_end = match.end()
-    for at, text in found:
+    for number, (at, text) in enumerate(found):
         text = normal(text)
+        if number and found[number - 1][1].startswith("virtiofsd_"):
+            continue
         if is_message(text) and call_of(source, at) not in QUIET:
             yield text
 
