@@ -89,6 +89,28 @@ static const wchar_t *place_locked(struct share *s, bool own_mount_point)
     return NULL;
 }
 
+bool share_place_clear(const struct share *s)
+{
+    const wchar_t *path = svc_mount_path(s->settings.mount_point);
+    HANDLE target;
+    DWORD attributes;
+
+    if (svc_mount_kind(s->settings.mount_point) != SVC_MOUNT_DIRECTORY)
+        return false;
+    attributes = GetFileAttributesW(path);
+    if (attributes == INVALID_FILE_ATTRIBUTES || !(attributes & FILE_ATTRIBUTE_DIRECTORY))
+        return false;
+    if (attributes & FILE_ATTRIBUTE_REPARSE_POINT) {
+        target = CreateFileW(path, 0, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, NULL,
+                             OPEN_EXISTING, FILE_FLAG_BACKUP_SEMANTICS, NULL);
+        if (target != INVALID_HANDLE_VALUE) {
+            CloseHandle(target);
+            return false; /* somebody's volume is there */
+        }
+    }
+    return RemoveDirectoryW(path); /* never of one with anything in it */
+}
+
 static void give_back(wchar_t *owner, const struct share *s)
 {
     if (wcscmp(owner, s->status.device) == 0)

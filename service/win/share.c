@@ -369,7 +369,7 @@ static bool mount(struct share *s)
     }
     do
         status = start_volume(s);
-    while ((uint32_t)status == NT_COLLISION && share_place_taken(s));
+    while ((uint32_t)status == NT_COLLISION && (share_place_taken(s) || share_place_clear(s)));
     if (status < 0) {
         may_mend = say_status(s, (uint32_t)status);
         failed(s,

@@ -117,6 +117,14 @@ bool share_place_still_good(struct share *s);
 /** share_place_taken() - the letter that share_place() chose is taken after all. Return: false if it was not chosen here. */
 bool share_place_taken(struct share *s);
 
+/**
+ * share_place_clear() - the directory to mount on is there, though it should not: remove it if it is empty
+ *
+ * Such a directory is made for as long as a share is mounted, and stays behind when the machine loses its power.
+ * Return: false when it cannot be what was left behind.
+ */
+bool share_place_clear(const struct share *s);
+
 /** share_place_release() - the share is gone: what it had may go to others */
 void share_place_release(struct share *s);
 

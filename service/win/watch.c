@@ -6,7 +6,8 @@
  *
  *   CM_Register_Notification() calls back for a class of interfaces and for open handles, without a window.
  *   It is looked up at run time: Wine has none. There a hidden window on a thread of its own gets
- *   WM_DEVICECHANGE; being asked before a removal is not to be had there, and Wine never asks.
+ *   WM_DEVICECHANGE; being asked before a removal is not to be had there, and Wine never asks. A service that Wine
+ *   starts with itself is told nothing, ever, so for the first minute the window also has a timer.
  *
  * Ownership: registrations are theirs who made them.   Locks: none.
  * Source: the documentation of CM_Register_Notification and RegisterDeviceNotification.
@@ -20,6 +21,9 @@
 
 #include "service/win/devices.h"
 
+#define TIMER_MS    2000u
+#define TIMER_TICKS 30
+
 typedef CONFIGRET(WINAPI *cm_register)(CM_NOTIFY_FILTER *filter, void *context,
                                        PCM_NOTIFY_CALLBACK callback, HCMNOTIFICATION *out);
 typedef CONFIGRET(WINAPI *cm_unregister)(HCMNOTIFICATION handle);
@@ -30,7 +34,8 @@ struct svc_watch {
     HCMNOTIFICATION notification; /* or NULL: there is a window */
     HANDLE thread;                /* of the window */
     DWORD thread_id;
-    HANDLE ready; /* the thread has its window, or cannot have it */
+    HANDLE ready;   /* the thread has its window, or cannot have it */
+    unsigned ticks; /* of the window's timer */
 };
 
 struct svc_watch_handle {
@@ -90,6 +95,11 @@ static LRESULT CALLBACK on_message(HWND window, UINT message, WPARAM wparam, LPA
     if (message == WM_DEVICECHANGE && w &&
         (wparam == DBT_DEVICEARRIVAL || wparam == DBT_DEVICEREMOVECOMPLETE))
         w->changed(w->user);
+    if (message == WM_TIMER && w) {
+        w->changed(w->user);
+        if (++w->ticks == TIMER_TICKS)
+            KillTimer(window, wparam);
+    }
     return DefWindowProcW(window, message, wparam, lparam);
 }
 
@@ -109,6 +119,7 @@ static HWND make_window(struct svc_watch *w)
     if (!window)
         return NULL;
     SetWindowLongPtrW(window, GWLP_USERDATA, (LONG_PTR)w);
+    SetTimer(window, 1, TIMER_MS, NULL);
     if (RegisterDeviceNotificationW(window, &filter, DEVICE_NOTIFY_WINDOW_HANDLE))
         return window;
     DestroyWindow(window);
