@@ -172,10 +172,10 @@ def check_quick_start(bad):
     for text in QUICK_START.strip().splitlines():
         if text not in page:
             bad("quick-start.md does not have: " + text)
-    dedented = re.sub(r"^ +", "", page, flags=re.M)
+    flat = re.sub(r"^ +", "", page, flags=re.M)
     for path in ("libvirt.xml", "qemu.txt"):
         for block in read("integration", "examples", path).strip().split("\n\n"):
-            if re.sub(r"^ +", "", block, flags=re.M) not in dedented:
+            if re.sub(r"^ +", "", block, flags=re.M) not in flat:
                 bad(f"quick-start.md does not have what is in integration/examples/{path}")
 
 
