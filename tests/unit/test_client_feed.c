@@ -358,7 +358,7 @@ static void test_records_that_cannot_be_end_the_feed_and_nothing_else(void **sta
 {
     static const struct {
         struct fuse_viofs_event e;
-        const char *name;
+        char name[8];
         uint32_t len;
     } bad[] = {
         {{.nodeid = 1, .action = 0, .name_len = 1}, "x", 32},
@@ -382,7 +382,7 @@ static void test_records_that_cannot_be_end_the_feed_and_nothing_else(void **sta
         uint8_t page[64] = {0};
 
         memcpy(page, &bad[i].e, sizeof(bad[i].e));
-        memcpy(page + sizeof(bad[i].e), bad[i].name, strnlen(bad[i].name, 8) < 3 ? 3 : 6);
+        memcpy(page + sizeof(bad[i].e), bad[i].name, sizeof(bad[i].name));
         h.n = 0;
         fake_answer_events(&g->f, page, bad[i].len, 0);
         assert_heard(&h, 0, VIOFS_RESCAN, "");
