@@ -16,6 +16,7 @@ Every broken rule is reported. Exit status: 0 if all hold.
 
 import hashlib
 import os
+import re
 import struct
 import sys
 
@@ -164,10 +165,10 @@ def read_catalog(data):
     kind, wrapped = parts(top, 0x30, 2)
     expect(oid(kind), "signedData", "the content type")
     signed, = parts(wrapped, 0xA0, 1)
-    version, _, content, *certificates, signers = parts(signed, 0x30)
+    version, algorithms, content, *certificates, signers = parts(signed, 0x30)
     expect(version, (0x02, b"\x01"), "the version of SignedData")
-    if bool(certificates) != bool(parts(signers, 0x31)):
-        raise Broken("certificates without a signature, or the reverse")
+    if not bool(certificates) == bool(parts(signers, 0x31)) == bool(parts(algorithms, 0x31)):
+        raise Broken("only some of certificates, signatures and their algorithms")
     kind, wrapped = parts(content, 0x30, 2)
     expect(oid(kind), "trust list", "what is signed")
     trust_list, = parts(wrapped, 0xA0, 1)
@@ -175,7 +176,7 @@ def read_catalog(data):
     expect(oid(parts(usage, 0x30, 1)[0]), "catalog list", "the list's usage")
     if identifier[0] != 0x04 or len(identifier[1]) != 16:
         raise Broken("the list's identifier is not 16 bytes")
-    if time[0] != 0x17 or len(time[1]) != 13:
+    if time[0] != 0x17 or not re.fullmatch(rb"\d{12}Z", time[1]):
         raise Broken("the list's time is no UTCTime")
     version, no_parameters = parts(member_kind, 0x30, 2)
     expect(oid(version), "member version 2", "the members' version")
@@ -225,7 +226,10 @@ def check(directory, bad):
             bad(f"{name} is not in the catalog")
         elif members[name] != digest:
             bad(f"{name} is not the file that the catalog names")
-    ids = {value for name, value in attributes.items() if name.startswith("HWID")}
+    numbered = {f"HWID{number}" for number in range(1, len(HARDWARE_IDS) + 1)}
+    if set(attributes) != numbered | {"OS"}:
+        bad("the catalog's attributes are " + ", ".join(sorted(attributes)))
+    ids = {value for name, value in attributes.items() if name != "OS"}
     if ids != {text.lower() for text in HARDWARE_IDS}:
         bad("the catalog's hardware ids are " + ", ".join(sorted(ids)))
     if attributes.get("OS") != "_v100_X64":

@@ -16,6 +16,7 @@ TOP = os.path.dirname(os.path.dirname(HERE))
 CATALOG = os.path.join(TOP, "setup", "catalog")
 CHECK = os.path.join(HERE, "check_catalog.py")
 sys.path.insert(0, HERE)
+import check_catalog  # noqa: E402
 from check_catalog import image_hash, read_catalog  # noqa: E402
 
 
@@ -108,6 +109,26 @@ def test_a_changed_driver_is_found(new):
     data[len(data) // 2] ^= 1
     package.write("viofs.sys", data)
     return "viofs.sys is not the file" in package.check()
+
+
+def test_a_changed_bit_anywhere_in_the_catalog_is_found(new):
+    package = new()
+    package.make()
+    good = package.read("viofs.cat")
+    at = good.index(b"\x04\x10") + 2  # the list's identifier, which stands for nothing; then its time
+    unnoticed = []
+    for i in range(len(good)):
+        package.write("viofs.cat", good[:i] + bytes((good[i] ^ 1,)) + good[i + 1:])
+        complaints = []
+        try:
+            check_catalog.check(package.dir, complaints.append)
+        except (check_catalog.Broken, ValueError) as error:
+            complaints.append(error)
+        if not complaints and not at <= i < at + 16 + 2 + 12:
+            unnoticed.append(i)
+    if unnoticed:
+        print("unnoticed at", unnoticed, file=sys.stderr)
+    return not unnoticed
 
 
 def test_a_driver_whose_length_is_odd_is_hashed_as_it_will_be_signed(new):

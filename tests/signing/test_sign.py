@@ -17,6 +17,7 @@ Prints TAP.
 """
 
 import os
+import pty
 import shlex
 import shutil
 import subprocess
@@ -330,6 +331,26 @@ def locked_key(world):
         subprocess.run(["openssl", "pkey", "-aes256", "-passout", "stdin", "-in", world.key, "-out", path],
                        input=SECRET, text=True, check=True, capture_output=True)
     return path
+
+
+def test_a_terminal_is_asked_for_the_passphrase(world):
+    directory = world.directory()
+    env = dict(os.environ, CERT=world.cert, KEY=locked_key(world), CHAIN=world.root)
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(os.path.join(world.tree, "scripts", "sign"), ["sign", directory], env)
+    said = b""
+    try:
+        while b"Passphrase of" not in said:
+            said += os.read(terminal, 1000)
+        os.write(terminal, SECRET.encode() + b"\n")
+        while piece := os.read(terminal, 1000):
+            said += piece
+    except OSError:
+        pass  # Linux's way to say that the other end was closed
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    os.close(terminal)
+    return status == 0 and SECRET.encode() not in said and world.verify(os.path.join(directory, "viofs.cat"))[0]
 
 
 def test_a_passphrase_is_seen_in_no_process_list_and_left_in_no_file(world):
