@@ -184,6 +184,14 @@ static const wchar_t *given(const struct share *s, enum svc_setting which, const
     return svc_has(&s->settings, which) ? text : NULL;
 }
 
+static enum svc_read_only read_only_attribute(const struct svc_settings *set)
+{
+    if (wcscmp(set->read_only_attribute, L"mode") == 0)
+        return SVC_READ_ONLY_MODE;
+    return wcscmp(set->read_only_attribute, L"stored") == 0 ? SVC_READ_ONLY_STORED
+                                                            : SVC_READ_ONLY_BOTH;
+}
+
 static NTSTATUS start_volume(struct share *s)
 {
     const struct svc_settings *set = &s->settings;
@@ -196,6 +204,8 @@ static NTSTATUS start_volume(struct share *s)
         .case_insensitive = set->case_insensitive,
         .read_only = set->read_only,
         .hide_dot_files = set->hide_dot_files,
+        .mode_attributes = wcscmp(set->attributes, L"mode") == 0,
+        .read_only_attribute = read_only_attribute(set),
         .owner_uid = owner ? set->owner_uid : SVC_NO_ID,
         .owner_gid = owner ? set->owner_gid : SVC_NO_ID,
         .overflow_uid = set->overflow_uid,
@@ -481,8 +491,8 @@ static void mount_again(struct share *s)
 
     svc_format(was, ARRAYSIZE(was), L"%ls", s->status.mount_point);
     svc_say(s->all->env.log, open ? SVC_LOG_WARNING : SVC_LOG_INFO,
-            L"share '%ls' has new settings and is mounted again; %u files were open on %ls",
-            s->status.tag, open, was);
+            L"share '%ls' on %ls has new settings and is mounted again; files that were open: %u",
+            s->status.tag, was, open);
     take_down(s);
     s->status.closed = open;
     s->failures = 0;

@@ -251,8 +251,8 @@ static void print_result(const struct lookup *l)
         break;
     }
     if (s->closed)
-        svc_print(L"%u files were open on it, and are closed: programs that used them have to open "
-                  L"them again.\r\n",
+        svc_print(L"Files that were open on it: %u. Programs that used them have to open them "
+                  L"again.\r\n",
                   s->closed);
 }
 
