@@ -21,6 +21,7 @@ import struct
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(HERE, "..", "driver"))
 from check_inf import HARDWARE_IDS  # noqa: E402
 from check_pe import SECURITY, Image  # noqa: E402

@@ -15,6 +15,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 CATALOG = os.path.join(TOP, "setup", "catalog")
 CHECK = os.path.join(HERE, "check_catalog.py")
+sys.dont_write_bytecode = True
 sys.path.insert(0, HERE)
 import check_catalog  # noqa: E402
 from check_catalog import image_hash, read_catalog  # noqa: E402
