@@ -267,6 +267,7 @@ static void set_defaults(struct conf *conf)
         .rlimit_nofile = -1,
         .cache = CACHE_AUTO,
         .timeout = -1,
+        .watch_limit = 32768,
         .readdirplus = true,
         .announce_submounts = true,
         .posix_acl = WHEN_NEVER,

@@ -19,6 +19,7 @@ enum conf_cache { CACHE_AUTO, CACHE_NEVER, CACHE_ALWAYS, CACHE_METADATA };
 enum conf_sandbox { SANDBOX_NAMESPACE, SANDBOX_CHROOT, SANDBOX_NONE };
 enum conf_seccomp { SECCOMP_KILL, SECCOMP_NONE, SECCOMP_LOG, SECCOMP_TRAP };
 enum conf_handles { HANDLES_PREFER, HANDLES_NEVER, HANDLES_MANDATORY };
+enum conf_watch { WATCH_AUTO, WATCH_NEVER, WATCH_INOTIFY, WATCH_FANOTIFY };
 enum conf_when { WHEN_NEVER, WHEN_AUTO, WHEN_ALWAYS };
 
 /* --uid-map / --gid-map: a user namespace line */
@@ -56,6 +57,8 @@ struct conf {
 
     enum conf_cache cache;
     double timeout; /* seconds, < 0: from the cache mode */
+    enum conf_watch watch;
+    int watch_limit; /* directories */
     bool readdirplus;
     bool writeback;
     bool allow_direct_io;

@@ -42,6 +42,12 @@ static const struct conf_word when_words[] = {
     {"always", WHEN_ALWAYS, false},
     {NULL, 0, false},
 };
+static const struct conf_word watch_words[] = {
+    {"auto", WATCH_AUTO, false},
+    {"inotify", WATCH_INOTIFY, false},
+    {"never", WATCH_NEVER, false},
+    {NULL, 0, false},
+};
 static const struct conf_word level_words[] = {
     {"off", LOG_OFF_, false},     {"error", LOG_ERROR_, false},
     {"err", LOG_ERROR_, true},    {"warn", LOG_WARN_, false},
@@ -118,6 +124,18 @@ const struct conf_option conf_options[] = {
      .max = 1000000000,
      .arg = "SECONDS",
      .help = "for how long, instead of the mode's time"},
+    {.name = "watch",
+     .group = GROUP_CACHE,
+     WORD(watch, watch_words),
+     .help = "tell the guest of the host's changes [auto]"},
+    {.name = "watch-limit",
+     .group = GROUP_CACHE,
+     .set = conf_set_int,
+     AT(watch_limit),
+     .min = 16,
+     .max = 1 << 24,
+     .arg = "N",
+     .help = "directories to watch at most [32768]"},
     {.name = "readdirplus",
      .group = GROUP_CACHE,
      SWITCH(readdirplus),

@@ -22,6 +22,7 @@ enum {
     ATTR = sizeof(struct fuse_attr_out),
     OPENED = sizeof(struct fuse_open_out),
     EXT = sizeof(struct fuse_viofs_ext),
+    LONGEST_NAME = 256,    /* of one component, padded: an event with it must fit */
     INIT_BEFORE_7_36 = 16, /* the struct ended with the first word of flags */
 
     CHANGES_NAME = OP_NAME1 | OP_WRITES,
@@ -90,7 +91,13 @@ enum {
     X(VIOFS_CREATE, "VIOFS_CREATE", MAKES_INODE, SZ(fuse_create_in), SZ(fuse_create_in),           \
       ENTRY + EXT + OPENED)                                                                        \
     X(VIOFS_GETATTR, "VIOFS_GETATTR", 0, SZ(fuse_getattr_in), SZ(fuse_getattr_in), ATTR + EXT)     \
-    X(VIOFS_READDIRPLUS, "VIOFS_READDIRPLUS", 0, SZ(fuse_read_in), SZ(fuse_read_in), 0)
+    X(VIOFS_READDIRPLUS, "VIOFS_READDIRPLUS", 0, SZ(fuse_read_in), SZ(fuse_read_in), 0)            \
+    X(VIOFS_OPEN, "VIOFS_OPEN", 0, SZ(fuse_open_in), SZ(fuse_open_in), OPENED + ATTR + EXT)        \
+    X(VIOFS_WATCH, "VIOFS_WATCH", 0, SZ(fuse_viofs_watch_in), SZ(fuse_viofs_watch_in),             \
+      SZ(fuse_viofs_watch_out))                                                                    \
+    X(VIOFS_UNWATCH, "VIOFS_UNWATCH", 0, SZ(fuse_viofs_unwatch_in), SZ(fuse_viofs_unwatch_in), 0)  \
+    X(VIOFS_EVENTS, "VIOFS_EVENTS", 0, SZ(fuse_viofs_events_in), SZ(fuse_viofs_events_in),         \
+      SZ(fuse_viofs_event) + LONGEST_NAME)
 
 #define INDEX(op, ...) INDEX_##op,
 enum { OPS(INDEX) N_OPS };

@@ -42,7 +42,7 @@ static void test_opcodes_that_nobody_serves_have_no_row(void **state)
                                        4096,
                                        UINT32_MAX,
                                        VIOFS_PROBE - 1,
-                                       VIOFS_READDIRPLUS + 1,
+                                       VIOFS_EVENTS + 1,
                                        255,
                                        256,
                                        0x1000001,

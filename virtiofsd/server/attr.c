@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #include "host/cleanup.h"
-#include "server/request.h"
+#include "server/feed.h"
 
 void attr_fill(const struct server *srv, const struct statx *stx, struct fuse_attr *a)
 {
@@ -88,21 +88,23 @@ static int stat_request(struct srv_req *rq, bool has_fh, uint64_t fh, struct sta
     return inode_stat(srv->tree, rq->inode, stx);
 }
 
+void attr_reply_fill(struct srv_req *rq, const struct statx *stx, struct attr_reply *out)
+{
+    *out = (struct attr_reply){
+        .attr = {.attr_valid = rq->srv->attr_valid_s, .attr_valid_nsec = rq->srv->attr_valid_ns}};
+    attr_fill(rq->srv, stx, &out->attr.attr);
+    ext_fill(stx, &out->ext);
+    ext_add_inode(rq, rq->inode, &out->ext);
+    feed_attr(rq, rq->inode, stx, &out->attr);
+}
+
 static int64_t reply_attr(struct srv_req *rq, const struct statx *stx)
 {
-    struct {
-        struct fuse_attr_out attr;
-        struct fuse_viofs_ext ext;
-    } out = {
-        .attr = {.attr_valid = rq->srv->attr_valid_s, .attr_valid_nsec = rq->srv->attr_valid_ns}};
-    bool ext = rq->c->in.opcode == VIOFS_GETATTR;
+    struct fuse_attr_out out = {.attr_valid = rq->srv->attr_valid_s,
+                                .attr_valid_nsec = rq->srv->attr_valid_ns};
 
-    attr_fill(rq->srv, stx, &out.attr.attr);
-    if (ext) {
-        ext_fill(stx, &out.ext);
-        ext_add_inode(rq, rq->inode, &out.ext);
-    }
-    return rq_reply(rq, &out, ext ? sizeof(out) : sizeof(out.attr));
+    attr_fill(rq->srv, stx, &out.attr);
+    return rq_reply(rq, &out, sizeof(out));
 }
 
 int64_t op_getattr(struct srv_req *rq)
@@ -111,7 +113,13 @@ int64_t op_getattr(struct srv_req *rq)
     struct statx stx;
     int r = stat_request(rq, in->getattr_flags & FUSE_GETATTR_FH, in->fh, &stx);
 
-    return r < 0 ? rq_error(rq, r) : reply_attr(rq, &stx);
+    if (r < 0)
+        return rq_error(rq, r);
+    if (rq->c->in.opcode != VIOFS_GETATTR)
+        return reply_attr(rq, &stx);
+    struct attr_reply out;
+    attr_reply_fill(rq, &stx, &out);
+    return rq_reply(rq, &out, sizeof(out));
 }
 
 static struct viofs_sx_time sx_time(struct statx_timestamp t)

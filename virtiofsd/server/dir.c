@@ -27,7 +27,7 @@
 
 #include "host/cleanup.h"
 #include "server/dir.h"
-#include "server/request.h"
+#include "server/feed.h"
 
 #define DIR_BUFFER      (32u * 1024u)
 #define DIR_REPLY_MAX   (1u << 20)
@@ -195,6 +195,7 @@ static bool look_up(struct listing *l, const char *name, struct fuse_entry_out *
         if (ext) {
             ext_fill(&stx, ext);
             ext_add_name(l->rq, l->dirfd, name, stx.stx_mode, ext);
+            feed_entry(l->rq, l->rq->inode, &stx, met, entry);
         }
         return true;
     }
@@ -273,6 +274,7 @@ static int64_t list(struct srv_req *rq, bool plus)
     if (!l.h)
         return rq_error(rq, -EBADF);
     l.dirfd = l.h->fd;
+    feed_look(rq, rq->inode);
     pthread_mutex_lock(&l.h->dir->lock);
     int r = fill(&l, in->offset);
     pthread_mutex_unlock(&l.h->dir->lock);

@@ -21,6 +21,7 @@
 #include "host/clock.h"
 #include "host/log.h"
 #include "server/dispatch.h"
+#include "server/feed.h"
 
 #define FIRST_COPY 80u /* fuse_in_header and fuse_write_in: a WRITE is never copied further */
 
@@ -61,6 +62,7 @@ static const struct row {
     {VIOFS_CREATE, op_create, NEEDS_INODE},
     {FUSE_TMPFILE, op_tmpfile, NEEDS_INODE},
     {FUSE_OPEN, op_open, NEEDS_INODE},
+    {VIOFS_OPEN, op_open, NEEDS_INODE},
     {FUSE_RELEASE, op_release, NEEDS_INODE},
     {FUSE_FLUSH, op_flush, NEEDS_INODE},
     {FUSE_FSYNC, op_fsync, NEEDS_INODE},
@@ -84,6 +86,9 @@ static const struct row {
     {FUSE_SETLK, op_setlk, NEEDS_INODE},
     {FUSE_SETLKW, op_setlkw, NEEDS_INODE},
     {FUSE_IOCTL, op_ioctl, NEEDS_INODE},
+    {VIOFS_WATCH, op_watch, NEEDS_INODE},
+    {VIOFS_UNWATCH, op_unwatch, 0},
+    {VIOFS_EVENTS, op_events, NEEDS_INODE},
 };
 
 void dispatch_init(struct server *srv)
@@ -144,9 +149,11 @@ static int64_t guarded(struct srv_req *rq)
     rq->inode = inode_get(srv->tree, rq->c->in.nodeid);
     if (!rq->inode)
         return rq_error(rq, -ESTALE);
-    int64_t used = (op->flags & OP_WRITES) && inode_on_controls(srv->tree, rq->inode)
-                       ? rq_error(rq, -EROFS)
-                       : handler(rq);
+    int64_t used;
+    if ((op->flags & OP_WRITES) && inode_on_controls(srv->tree, rq->inode))
+        used = rq_error(rq, -EROFS);
+    else
+        used = feed_on(srv) ? feed_serve(rq, handler) : handler(rq);
     inode_put(srv->tree, rq->inode);
     return used;
 }

@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 #include "host/cleanup.h"
-#include "server/request.h"
+#include "server/feed.h"
 
 /* Flags for the host's open; -EINVAL, -EROFS. */
 static int host_flags(const struct server *srv, uint32_t guest)
@@ -99,12 +99,27 @@ static int open_inode(struct srv_req *rq, struct inode *inode, int flags, bool k
     return r;
 }
 
+/* VIOFS_OPEN: with attributes as they are now, so that the client need not ask. */
+static int64_t reply_opened(struct srv_req *rq, const struct fuse_open_out *open,
+                            const struct statx *stx)
+{
+    struct {
+        struct fuse_open_out open;
+        struct attr_reply attr;
+    } out = {.open = *open};
+
+    attr_reply_fill(rq, stx, &out.attr);
+    return rq_reply(rq, &out, sizeof(out));
+}
+
 int64_t op_open(struct srv_req *rq)
 {
     const struct fuse_open_in *in = rq->c->arg;
     struct server *srv = rq->srv;
     struct inode_fd hold = {-1, 0};
     struct fuse_open_out out = {0};
+    struct statx stx;
+    bool stat = rq->c->in.opcode == VIOFS_OPEN;
     int flags = host_flags(srv, in->flags);
 
     if (flags < 0)
@@ -117,6 +132,8 @@ int64_t op_open(struct srv_req *rq)
     if (fd < 0)
         return rq_error(rq, fd);
     int r = flags & O_TRUNC ? xattr_drop_capability(rq, fd) : 0;
+    if (r == 0 && stat && statx(fd, "", AT_EMPTY_PATH, TREE_STATX_MASK, &stx) < 0)
+        r = -errno;
     if (r == 0)
         r = handle_new(srv->handles, rq->inode, fd, flags, HANDLE_FILE, hold, &out.fh);
     if (r < 0) {
@@ -124,7 +141,7 @@ int64_t op_open(struct srv_req *rq)
         return rq_error(rq, r);
     }
     out.open_flags = fopen_flags(srv, rq->inode, flags);
-    return rq_reply(rq, &out, sizeof(out));
+    return stat ? reply_opened(rq, &out, &stx) : rq_reply(rq, &out, sizeof(out));
 }
 
 /* ---- creating ----------------------------------------------------------------------------- */
@@ -141,6 +158,8 @@ static int64_t reply_created(struct srv_req *rq, struct inode *inode, const stru
     size_t n = sizeof(entry);
 
     entry_fill(rq->srv, tree_met(inode, rq->inode), stx, &entry);
+    if (rq->c->in.opcode == VIOFS_CREATE)
+        feed_entry(rq, rq->inode, stx, tree_met(inode, rq->inode), &entry);
     memcpy(out.bytes, &entry, n);
     if (rq->c->in.opcode == VIOFS_CREATE) {
         ext_fill(stx, &ext);
@@ -224,6 +243,7 @@ static int64_t open_existing(struct srv_req *rq, const struct fuse_create_in *in
     struct inode *inode;
     struct statx stx;
     uint64_t fh;
+    rq->found = true;
     int r = tree_lookup(srv->tree, rq->inode, rq->c->name[0].s, &stx, &inode);
 
     if (r != 0)
@@ -265,6 +285,7 @@ int64_t op_create(struct srv_req *rq)
 
     if (flags < 0)
         return rq_error(rq, flags);
+    feed_look(rq, rq->inode);
     /* O_TRUNC has nothing to truncate in a new file, and O_DIRECT may be refused: both are harmless. */
     int fd = create_file(rq, name, flags | O_CREAT | O_EXCL, in->mode, in->umask);
     if (fd == -EEXIST && !(in->flags & O_EXCL))

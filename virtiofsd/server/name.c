@@ -23,7 +23,12 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "server/request.h"
+#include "server/feed.h"
+
+static bool is_dots(const char *name)
+{
+    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
 
 /* Of what was just looked up: through its directory, whose descriptor is at hand, if it has a name there. */
 static void add_meta(struct srv_req *rq, struct inode *inode, const struct statx *stx,
@@ -34,7 +39,7 @@ static void add_meta(struct srv_req *rq, struct inode *inode, const struct statx
 
     if (!meta_wanted(rq))
         return;
-    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
+    if (is_dots(name)) {
         ext_add_inode(rq, inode, ext);
     } else if (inode_fd_get(rq->srv->tree, rq->inode, &dir) == 0) {
         ext_add_name(rq, dir.fd, name, stx->stx_mode, ext);
@@ -55,18 +60,38 @@ static int64_t reply_entry(struct srv_req *rq, struct inode *inode, const struct
     if (ext) {
         ext_fill(stx, &out.ext);
         add_meta(rq, inode, stx, &out.ext);
+        if (!is_dots(rq->c->name[0].s))
+            feed_entry(rq, rq->inode, stx, tree_met(inode, rq->inode), &out.entry);
     }
     return rq_reply(rq, &out, ext ? sizeof(out) : sizeof(out.entry));
+}
+
+/*
+ * There is no such name, and the client will be told when there is: the entry of nothing, with a validity. Else an
+ * error, which nobody keeps.
+ */
+static int64_t reply_nothing(struct srv_req *rq)
+{
+    struct {
+        struct fuse_entry_out entry;
+        struct fuse_viofs_ext ext;
+    } out = {0};
+
+    if (rq->c->in.opcode == VIOFS_LOOKUP)
+        feed_entry(rq, rq->inode, NULL, (struct tree_met){0}, &out.entry);
+    return out.entry.entry_valid ? rq_reply(rq, &out, sizeof(out)) : rq_error(rq, -ENOENT);
 }
 
 int64_t op_lookup(struct srv_req *rq)
 {
     struct inode *inode;
     struct statx stx;
+
+    feed_look(rq, rq->inode);
     int r = tree_lookup(rq->srv->tree, rq->inode, rq->c->name[0].s, &stx, &inode);
 
     if (r < 0)
-        return rq_error(rq, r);
+        return r == -ENOENT ? reply_nothing(rq) : rq_error(rq, r);
     int64_t used = reply_entry(rq, inode, &stx);
     inode_put(rq->srv->tree, inode);
     return used;
@@ -121,6 +146,8 @@ static int64_t reply_made(struct srv_req *rq, int r)
     r = xattr_label_new(rq, inode);
     if (r != 0)
         tree_forget(srv->tree, inode_id(inode), 1);
+    else
+        feed_made(rq, inode);
     int64_t used = r != 0 ? rq_error(rq, r) : reply_entry(rq, inode, &stx);
     inode_put(srv->tree, inode);
     return used;

@@ -29,8 +29,10 @@
 #include "tree/tree.h"
 
 struct handle;
+struct feed;
 struct handles;
 struct locks;
+struct watch;
 struct xattrmap;
 
 /*
@@ -58,6 +60,8 @@ struct server {
     struct tree *tree;
     struct handles *handles;
     struct locks *locks;
+    struct feed *feed;         /* NULL: --watch=never */
+    struct watch *watch;       /* the feed's */
     struct xattrmap *xattrmap; /* NULL: names pass unchanged */
     struct stats *stats;       /* NULL: none kept */
     struct pool *pool;         /* NULL: everything inline */
@@ -112,6 +116,7 @@ struct srv_req {
     uint64_t data_skip;
     uint64_t epoch; /* session.epoch when it was decoded */
     int err;        /* what was replied, for statistics */
+    bool found;     /* CREATE: the file was there */
 };
 
 /* ---- answering --------------------------------------------------------------------------- */
@@ -252,6 +257,7 @@ srv_handler op_opendir, op_readdir, op_readdirplus, op_releasedir, op_fsyncdir,
 srv_handler op_getxattr, op_setxattr, op_listxattr, op_removexattr; /* xattr.c */
 srv_handler op_getlk, op_setlk, op_setlkw;                          /* lock.c */
 srv_handler op_ioctl;                                               /* ioctl.c */
+srv_handler op_watch, op_unwatch, op_events;                        /* feed.c */
 
 /** session_reset() - no FUSE session any more: handles, locks, inodes go. Gate held for writing. */
 void session_reset(struct server *srv);
@@ -265,6 +271,13 @@ void attr_fill(const struct server *srv, const struct statx *stx, struct fuse_at
 void entry_fill(const struct server *srv, struct tree_met met, const struct statx *stx,
                 struct fuse_entry_out *e);
 void ext_fill(const struct statx *stx, struct fuse_viofs_ext *ext);
+/* What VIOFS_GETATTR replies, and VIOFS_OPEN at its end. */
+struct attr_reply {
+    struct fuse_attr_out attr;
+    struct fuse_viofs_ext ext;
+};
+/** attr_reply_fill() - of rq->inode, with all that the client wants to know */
+void attr_reply_fill(struct srv_req *rq, const struct statx *stx, struct attr_reply *out);
 
 /* meta.c: ext_fill() first, then one of these */
 bool meta_wanted(const struct srv_req *rq);
@@ -290,6 +303,8 @@ void locks_reset(struct locks *locks);
  * Return: 0, or -errno and what was created has no name any more.
  */
 int xattr_label_new(struct srv_req *rq, struct inode *inode);
+/** thread_to_fds() - the thread's cwd is /proc/self/fd from now on. 0 or -errno. */
+int thread_to_fds(struct srv_req *rq);
 /** xattr_path() - make @path name a descriptor for calls that take a path and follow links. 0 or -errno. */
 int xattr_path(struct srv_req *rq, int fd, char *path);
 /** xattr_drop_capability() - after a write when security.capability is stored under another name */

@@ -23,6 +23,7 @@
 
 #include "host/log.h"
 #include "server/dispatch.h"
+#include "server/feed.h"
 #include "server/xattrmap.h"
 
 enum {
@@ -163,7 +164,7 @@ static int register_gauges(struct server *srv)
         if (r < 0)
             return r;
     }
-    return 0;
+    return srv->stats ? feed_gauges(srv) : 0;
 }
 
 static int init_locks(struct server *srv)
@@ -223,6 +224,8 @@ static int build(struct server *srv, int64_t nofile)
     if (r == 0 && conf->xattrmap)
         r = xattrmap_new(&srv->xattrmap, conf->xattrmap);
     if (r == 0)
+        r = feed_new(srv);
+    if (r == 0)
         r = register_gauges(srv);
     return r;
 }
@@ -280,6 +283,7 @@ void server_free(struct server *srv)
     if (srv->xattrmap)
         xattrmap_free(srv->xattrmap);
     handles_free(srv->handles);
+    feed_free(srv);
     tree_free(srv->tree);
     pthread_rwlock_destroy(&srv->gate);
     pthread_mutex_destroy(&srv->kept_lock);

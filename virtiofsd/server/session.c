@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "host/log.h"
+#include "server/feed.h"
 #include "server/request.h"
 
 #define MAX_WRITE (1u << 20)
@@ -26,6 +27,7 @@ void session_reset(struct server *srv)
     kept_cancel(srv, NULL);
     locks_reset(srv->locks);
     handles_reset(srv);
+    feed_reset(srv);
     tree_reset(srv->tree);
     pthread_mutex_lock(&srv->kept_lock);
     memset(srv->early, 0, sizeof(srv->early));
@@ -194,7 +196,8 @@ int64_t op_interrupt(struct srv_req *rq)
 /* What there is of the extension, whoever asks. */
 static uint32_t offered_features(const struct server *srv)
 {
-    return VIOFS_FEATURE_BTIME | (srv->conf->xattr ? VIOFS_FEATURE_META : 0);
+    return VIOFS_FEATURE_BTIME | VIOFS_FEATURE_OPEN | (srv->feed ? VIOFS_FEATURE_FEED : 0) |
+           (srv->conf->xattr ? VIOFS_FEATURE_META : 0);
 }
 
 int64_t op_probe(struct srv_req *rq)
@@ -208,6 +211,8 @@ int64_t op_probe(struct srv_req *rq)
 
     if (out.version == 0)
         return rq_error(rq, -EINVAL);
+    if ((out.features & VIOFS_FEATURE_FEED) && !feed_start(rq))
+        out.features &= ~VIOFS_FEATURE_FEED;
     atomic_store_explicit(&rq->srv->session.features, out.features, memory_order_relaxed);
     return rq_reply(rq, &out, sizeof(out));
 }

@@ -45,6 +45,17 @@ struct reach {
     char path[16];
 };
 
+/** thread_to_fds() - the thread's cwd is /proc/self/fd from now on. Return: 0 or -errno. */
+int thread_to_fds(struct srv_req *rq)
+{
+    if (!rq->t->cwd_is_fds) {
+        if (fchdir(tree_proc_fd(rq->srv->tree)) < 0)
+            return -errno;
+        rq->t->cwd_is_fds = true;
+    }
+    return 0;
+}
+
 /**
  * xattr_path() - make @path name a descriptor for calls that take a path and follow links
  * @path: at least 16 bytes; good while @fd is open, in this thread
@@ -53,13 +64,10 @@ struct reach {
  */
 int xattr_path(struct srv_req *rq, int fd, char *path)
 {
-    if (!rq->t->cwd_is_fds) {
-        if (fchdir(tree_proc_fd(rq->srv->tree)) < 0)
-            return -errno;
-        rq->t->cwd_is_fds = true;
-    }
+    int r = thread_to_fds(rq);
+
     tree_proc_path(path, fd);
-    return 0;
+    return r;
 }
 
 static int reach_begin(struct srv_req *rq, struct inode *inode, struct reach *r)

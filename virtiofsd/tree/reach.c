@@ -155,9 +155,7 @@ int verify_fd(struct tree *t, const struct inode *inode, int fd)
 
 /* ---- by name ------------------------------------------------------------------------------ */
 
-/* Last known parent (a reference) and name. */
-static struct inode *inode_whereabouts(struct tree *t, struct inode *inode,
-                                       char name[static NAME_MAX + 1])
+struct inode *inode_place(struct tree *t, struct inode *inode, char name[static NAME_MAX + 1])
 {
     struct shard *s = inode_shard(t, inode);
     struct inode *parent = NULL;
@@ -247,7 +245,7 @@ static int climb_open(struct tree *t, struct inode *inode, enum fd_install how,
     if (r == 0)
         inode_ref(inode);
     while (r == 0) {
-        struct inode *parent = inode_whereabouts(t, c.at[c.n - 1], name);
+        struct inode *parent = inode_place(t, c.at[c.n - 1], name);
         if (!parent)
             break; /* no name: only its handle can help */
         if (fdcache_pin(t, parent, &dir)) {
@@ -262,7 +260,7 @@ static int climb_open(struct tree *t, struct inode *inode, enum fd_install how,
         struct inode *step = c.at[c.n - 1];
         struct inode_fd f;
         if (dir.fd >= 0) {
-            struct inode *parent = inode_whereabouts(t, step, name);
+            struct inode *parent = inode_place(t, step, name);
             if (parent)
                 inode_put(t, parent);
         }
@@ -309,7 +307,7 @@ static int stat_by_name(struct tree *t, struct inode *inode, struct statx *stx)
 {
     char name[NAME_MAX + 1];
     struct inode_fd dir;
-    struct inode *parent = inode_whereabouts(t, inode, name);
+    struct inode *parent = inode_place(t, inode, name);
 
     if (!parent)
         return -EAGAIN;

@@ -297,6 +297,7 @@ static struct inode *inode_destroy(struct tree *t, struct inode *inode)
     pthread_mutex_lock(&s->lock);
     if (inode->flags & INODE_HASHED)
         table_unhash(t, s, inode);
+    bool covered = inode->flags & INODE_COVERED;
     inode->flags = 0;
     char *name = inode->name;
     struct fhandle *handle = inode->handle;
@@ -305,6 +306,8 @@ static struct inode *inode_destroy(struct tree *t, struct inode *inode)
     struct inode *parent = inode->parent ? slot_inode(t, inode->parent) : NULL;
     pthread_mutex_unlock(&s->lock);
 
+    if (covered)
+        t->uncover(t->uncover_ctx, inode_id(inode));
     fdcache_drop(t, inode);
     free(name);
     free(handle);
@@ -386,6 +389,8 @@ int tree_forget(struct tree *t, uint64_t id, uint64_t n)
                   (unsigned long long)id, (unsigned long long)inode->nlookup);
     inode->nlookup = last ? 0 : inode->nlookup - (inode->nlookup ? n : 0);
     pthread_mutex_unlock(&s->lock);
+    if (last && (atomic_load_explicit(&inode->flags, memory_order_relaxed) & INODE_COVERED))
+        t->uncover(t->uncover_ctx, id);
     if (last)
         inode_put(t, inode);
     inode_put(t, inode);

@@ -27,6 +27,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/stat.h>
 
 #include "conf.h"
@@ -80,6 +81,8 @@ struct tree_met {
 struct tree_met tree_met(const struct inode *inode, const struct inode *parent);
 /** inode_linked() - the inode has a name again (LINK of a temporary file), or never had one */
 void inode_linked(struct inode *inode, bool linked);
+/** inode_place() - last known parent (a reference) and name; NULL when there is none (the root) */
+struct inode *inode_place(struct tree *tree, struct inode *inode, char name[static NAME_MAX + 1]);
 /** inode_parent() - last known parent, itself if there is none (the root). Return: a reference. */
 struct inode *inode_parent(struct tree *tree, struct inode *inode);
 
@@ -136,6 +139,29 @@ void tree_victim_done(struct tree *tree, struct inode *victim, bool gone);
 
 /** inode_stat() - attributes, from a descriptor or by verified name. Return: 0 or -errno (-ESTALE). */
 int inode_stat(struct tree *tree, struct inode *inode, struct statx *stx);
+
+/*
+ * Directories in which changes are watched (watch/): a mark on the inode, so that asking costs no lock. It says
+ * no more than that: watch/ keeps it right.
+ */
+
+/** inode_covered() - is it marked? If so it also counts as looked at. */
+bool inode_covered(struct inode *inode);
+void inode_set_covered(struct inode *inode);
+/** tree_covered(), tree_uncover() - by id, which need not be alive any more */
+bool tree_covered(struct tree *tree, uint64_t id);
+void tree_uncover(struct tree *tree, uint64_t id);
+/** tree_cover_used() - has it been looked at since the last call? */
+bool tree_cover_used(struct tree *tree, uint64_t id);
+/** tree_parent_covered() - is its last known parent marked? */
+bool tree_parent_covered(struct tree *tree, uint64_t id);
+/** inode_in_covered_place() - is the inode still where it was last seen, and its parent marked? A statx. */
+bool inode_in_covered_place(struct tree *tree, struct inode *inode);
+/**
+ * tree_on_uncover() - whom to tell when the guest forgets a marked directory; before the first request
+ * @fn: called without a lock; more than once for one id at times
+ */
+void tree_on_uncover(struct tree *tree, void (*fn)(void *ctx, uint64_t id), void *ctx);
 
 /* A descriptor of an inode, held in the cache until inode_fd_put(). */
 struct inode_fd {

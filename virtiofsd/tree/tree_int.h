@@ -27,6 +27,8 @@ enum inode_flags {
     INODE_HASHED = 1,   /* in its shard's table */
     INODE_UNLINKED = 2, /* its last name went while the guest knew it */
     INODE_WARM = 4,     /* has been used since it was looked up */
+    INODE_COVERED = 8,  /* a directory in which changes are watched */
+    INODE_LOOKED = 16,  /* and in which the guest has looked lately */
 };
 
 struct inode {
@@ -94,6 +96,8 @@ struct tree {
     _Atomic uint64_t n_inodes;
     struct shard shard[SHARDS];
     struct fd_cache fds;
+    void (*uncover)(void *ctx, uint64_t id); /* tree_on_uncover() */
+    void *uncover_ctx;
 };
 
 /* ---- table.c ------------------------------------------------------------------------------ */
