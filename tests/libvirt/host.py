@@ -10,7 +10,7 @@ Theory of operation
   The domain is tests/libvirt/domain.xml plus the elements of integration/examples/libvirt.xml, which is the
   quick start's text.
 
-Ownership: a Host ends what it started in stop(); the private host's end would do so anyway.
+Ownership: what start() starts ends with the private host.
 """
 
 import contextlib
@@ -108,29 +108,21 @@ def domain(shared_memory=True, filesystems=None):
 class Host:
     """virtlogd and libvirtd, and virsh to speak to them."""
 
-    def __init__(self):
+    work = "/tmp/guest"
+
+    def start(self):
+        """Start them, and put the guest where libvirt may read it."""
         make_user()
         os.environ["LIBVIRT_DEFAULT_URI"] = "qemu:///system"
-        self.daemons = []
-        self.work = "/tmp/guest"
         os.mkdir(self.work)
         os.chmod(self.work, 0o777)  # QEMU makes its socket there
         for name in "vmlinuz", "initramfs.gz":
             shutil.copy(os.path.join(os.environ["WORK"], name), self.work)
-        self._start("virtlogd", "/run/libvirt/virtlogd-sock")
-        self._start("libvirtd", "/run/libvirt/libvirt-sock")
+        for name, path in ("virtlogd", "virtlogd-sock"), ("libvirtd", "libvirt-sock"):
+            with open(f"/var/log/libvirt/{name}.log", "ab") as log:
+                subprocess.Popen([name], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+            wait_until(lambda: os.path.exists(f"/run/libvirt/{path}"), 20, f"{name} has its socket")  # noqa: B023
         wait_until(lambda: self.virsh("list").returncode == 0, 20, "libvirtd answers")
-
-    def _start(self, name, path):
-        with open(f"/var/log/libvirt/{name}.log", "ab") as log:
-            daemon = subprocess.Popen([name], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        self.daemons.append(daemon)
-        wait_until(lambda: os.path.exists(path), 20, f"{name} makes {path}")
-
-    def stop(self):
-        for daemon in reversed(self.daemons):
-            daemon.terminate()
-            daemon.wait()
 
     def virsh(self, *words, xml=None, seconds=60):
         """Run virsh; xml goes to a file whose name is the last word. Return: CompletedProcess."""
