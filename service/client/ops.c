@@ -88,6 +88,7 @@ static int make(struct cli *c, struct cli_node *dir, const struct text *name, ui
         cli_forget_name(c, dir, text_name(name)); /* we may have thought otherwise */
     if (result < 0)
         return result;
+    e.attr.meta_known = true; /* nothing can be stored of it yet */
     result = enter_made(c, dir, text_name(name), type, &e, out);
     cli_dir_changed(c, dir, text_name(name));
     cli_fold_added(c, dir, text_name(name));

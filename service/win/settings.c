@@ -70,6 +70,16 @@ const struct svc_setting_info svc_setting_infos[SVC_SETTINGS] = {
     [SVC_HIDE_DOT_FILES] = {L"HideDotFiles", L"--hide-dot-files", NULL,
                             L"names that begin with a dot are hidden", SVC_TYPE_FLAG,
                             SVC_SCOPE_SHARE, AT(hide_dot_files)},
+    [SVC_ATTRIBUTES] = {L"Attributes", L"--attributes", L"stored|mode",
+                        L"keep hidden, system and others, and creation times; default: stored",
+                        SVC_TYPE_TEXT, SVC_SCOPE_SHARE, TEXT(attributes, SVC_WORD_UNITS),
+                        .what = L"Attributes", .words = L"|stored|mode|"},
+    [SVC_READ_ONLY_ATTRIBUTE] = {L"ReadOnlyAttribute", L"--read-only-attribute",
+                                 L"both|mode|stored",
+                                 L"where the read-only attribute is kept; default: both",
+                                 SVC_TYPE_TEXT, SVC_SCOPE_SHARE,
+                                 TEXT(read_only_attribute, SVC_WORD_UNITS),
+                                 .what = L"ReadOnlyAttribute", .words = L"|both|mode|stored|"},
 };
 
 /* Where a setting is in @s, whatever its type. */
@@ -192,7 +202,19 @@ static bool refuse(struct svc_error *error, const wchar_t *format, ...)
     return false;
 }
 
-/* Copies a text that may have 1..info->units units and no control characters. */
+/* Is the text one of the words between bars? */
+static bool is_word(const wchar_t *words, const wchar_t *text)
+{
+    size_t len = wcslen(text);
+
+    for (const wchar_t *at = wcschr(words, L'|'); at && at[1]; at = wcschr(at + 1, L'|')) {
+        if (wcsncmp(at + 1, text, len) == 0 && at[1 + len] == L'|')
+            return true;
+    }
+    return false;
+}
+
+/* Copies a text that may have 1..info->units units, no control characters, and only words where there are such. */
 static bool set_text(wchar_t *to, const struct svc_setting_info *info, const wchar_t *text,
                      struct svc_error *error)
 {
@@ -200,6 +222,8 @@ static bool set_text(wchar_t *to, const struct svc_setting_info *info, const wch
 
     if (len == 0)
         return refuse(error, L"%ls must not be empty", info->what);
+    if (info->words && !is_word(info->words, text))
+        return refuse(error, L"%ls is one of %ls, not '%.64ls'", info->what, info->argument, text);
     if (len > max)
         return refuse(error, L"%ls has %zu characters, %zu are the most", info->what, len, max);
     for (size_t i = 0; i < len; i++)

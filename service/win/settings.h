@@ -23,6 +23,7 @@
 #define SVC_MOUNT_UNITS    247 /* longest directory that Win32 creates (MAX_PATH less 12, less NUL) */
 #define SVC_FILE_UNITS     259
 #define SVC_SECURITY_UNITS 1023
+#define SVC_WORD_UNITS     15 /* of a text that is one of a few words */
 #define SVC_OVERFLOW_ID    65534u
 #define SVC_POLL_DEFAULT   3u
 #define SVC_POLL_MAX       86400u
@@ -43,6 +44,8 @@ enum svc_setting {
     SVC_SECURITY,
     SVC_LABEL,
     SVC_HIDE_DOT_FILES,
+    SVC_ATTRIBUTES,
+    SVC_READ_ONLY_ATTRIBUTE,
     SVC_SETTINGS
 };
 
@@ -66,10 +69,11 @@ struct svc_setting_info {
     const wchar_t *argument; /* what the help calls its value; NULL: a flag has none */
     const wchar_t *help;
     enum svc_type type;
-    unsigned scope;      /* enum svc_scope */
-    size_t offset;       /* in struct svc_settings */
-    size_t units;        /* of a text, at most */
-    const wchar_t *what; /* a text, as messages call it */
+    unsigned scope;       /* enum svc_scope */
+    size_t offset;        /* in struct svc_settings */
+    size_t units;         /* of a text, at most */
+    const wchar_t *what;  /* a text, as messages call it */
+    const wchar_t *words; /* a text must be one of these, each between bars: "|a|b|"; NULL: any */
 };
 extern const struct svc_setting_info svc_setting_infos[SVC_SETTINGS];
 
@@ -80,6 +84,8 @@ struct svc_settings {
     uint32_t owner_uid, owner_gid;
     uint32_t overflow_uid, overflow_gid;
     bool case_insensitive, read_only, hide_dot_files;
+    wchar_t attributes[SVC_WORD_UNITS + 1];          /* stored, mode */
+    wchar_t read_only_attribute[SVC_WORD_UNITS + 1]; /* both, mode, stored */
     wchar_t tag[SVC_TAG_UNITS + 1];
     wchar_t file_system_name[SVC_FSNAME_UNITS + 1];
     wchar_t label[SVC_LABEL_UNITS + 1];

@@ -2,8 +2,8 @@
 /*
  * attr.c - struct winfsp_file_info from attributes of the host
  *
- * Creation time is the host's birth time; where the host has none it is the oldest of the other times, which
- * at least does not move forward with every chmod. HardLinks stays 0, as WinFsp wants. Links, sockets and
+ * Creation time is the one that was set, else the host's birth time; where the host has none it is the oldest of the
+ * other times, which at least does not move forward with every chmod. HardLinks stays 0, as WinFsp wants. Links, sockets and
  * other special files have no size: what they contain is their reparse data.
  *
  * Ownership, locks: none of its own.
@@ -19,27 +19,28 @@ bool svc_is_hidden(const struct svc_volume *v, struct cli_name name)
            !(name.len == 2 && name.bytes[1] == '.');
 }
 
-static void fill(const struct cli_attr *a, bool hidden, bool link_to_directory,
-                 struct winfsp_file_info *out)
+static void fill(const struct svc_volume *v, const struct cli_attr *a, bool hidden,
+                 bool link_to_directory, struct winfsp_file_info *out)
 {
     bool data = (a->mode & SVC_IFMT) == SVC_IFREG;
 
     memset(out, 0, sizeof(*out));
-    out->file_attributes = svc_attributes(a->mode, a->dos_attributes, hidden, link_to_directory);
+    out->file_attributes = svc_attributes(&v->rules, a, hidden, link_to_directory);
     out->reparse_tag = svc_reparse_tag(a->mode);
     out->file_size = data ? a->size : 0;
     out->allocation_size = svc_allocation(a);
-    out->creation_time = svc_time_from_host(a->btime);
+    out->creation_time = svc_creation_time(&v->rules, a);
     out->last_access_time = svc_time_from_host(a->atime);
     out->last_write_time = svc_time_from_host(a->mtime);
     out->change_time = svc_time_from_host(a->ctime);
     out->index_number = a->ino;
+    out->ea_size = a->eas_known && v->has_eas ? a->ea_size : 0;
 }
 
 void svc_info_of(struct svc_volume *v, const struct cli_attr *a, struct cli_name name,
                  bool link_to_directory, struct winfsp_file_info *out)
 {
-    fill(a, svc_is_hidden(v, name), link_to_directory, out);
+    fill(v, a, svc_is_hidden(v, name), link_to_directory, out);
 }
 
 /* The directory that a handle's file is in, as Windows spells it. Return: false if it does not fit. */
@@ -73,7 +74,8 @@ NTSTATUS svc_info(struct svc_open *o, struct winfsp_file_info *out)
 
     if (error)
         return svc_fail(o->v, error, SVC_ABOUT_HANDLE);
-    fill(&a, o->hidden, leads_to_directory(o), out);
-    out->ea_size = o->ea_size;
+    fill(o->v, &a, o->hidden, leads_to_directory(o), out);
+    if (!a.eas_known)
+        out->ea_size = o->ea_size;
     return STATUS_SUCCESS;
 }

@@ -131,17 +131,21 @@ static void trim(struct svc_open *o)
 /**
  * svc_cb_cleanup() - the last user handle is closed; only called when there is something to do
  *
- * Times and the archive bit need nothing: the host keeps times itself, and has no archive bit.
+ * Times need nothing: the host keeps them itself.
  */
 VOID WINAPI svc_cb_cleanup(struct winfsp_file_system *fs, void *ctx, WCHAR *path, ULONG flags)
 {
     struct svc_open *o = ctx;
 
     (void)fs;
-    if (flags & WINFSP_CLEANUP_DELETE)
+    if (flags & WINFSP_CLEANUP_DELETE) {
         delete_name(o, path ? path : o->path);
-    else if ((flags & WINFSP_CLEANUP_SET_ALLOCATION_SIZE) && o->preallocated)
-        trim(o);
+    } else {
+        if ((flags & WINFSP_CLEANUP_SET_ALLOCATION_SIZE) && o->preallocated)
+            trim(o);
+        if (flags & WINFSP_CLEANUP_SET_ARCHIVE_BIT)
+            svc_store_archive(o);
+    }
 }
 
 /** svc_cb_close() - the handle is gone; FUSE's RELEASE is not waited for */

@@ -6,7 +6,7 @@
  *
  *   A new file is one CREATE: exclusive, so nothing is ever opened that was not checked. Modes are 0664 and
  *   0775 (a umask means nothing to Windows), without write bits for FILE_ATTRIBUTE_READONLY, and changed by
- *   a security descriptor only if the program gave one. What follows the CREATE (allocation, EAs) may fail;
+ *   a security descriptor only if the program gave one. What follows the CREATE (allocation, attributes, EAs) may fail;
  *   then the new name is removed again.
  *
  *   OPEN_IF, OVERWRITE_IF and SUPERSEDE are two steps in WinFsp: not there, so create. Within this guest the
@@ -49,9 +49,9 @@ static void undo(const struct creation *k, const struct svc_found *f)
 
 static NTSTATUS finish(const struct creation *k, struct svc_open *o, struct winfsp_file_info *info)
 {
-    NTSTATUS status = STATUS_SUCCESS;
+    NTSTATUS status = svc_store_new(o, k->attributes);
 
-    if (k->allocation > 0 && cli_node_type(o->node) == SVC_IFREG)
+    if (NT_SUCCESS(status) && k->allocation > 0 && cli_node_type(o->node) == SVC_IFREG)
         status = svc_allocate(o, k->allocation);
 
     if (NT_SUCCESS(status) && k->extra_len > 0 && !k->extra_is_reparse)
@@ -77,7 +77,7 @@ static int make(const struct creation *k, struct svc_found *f, struct cli_file *
     }
     mode = svc_mode_of_new(k->v, FILE_MODE, false, k->sd);
     if (k->attributes & FILE_ATTRIBUTE_READONLY)
-        mode &= ~0222u;
+        mode = svc_mode_with_attributes(&k->v->rules, SVC_IFREG | mode, k->attributes);
     return cli_create(c, f->parent, svc_found_name(f), mode, data ? data : CLI_WRITE, &f->node,
                       data ? file : NULL);
 }
@@ -110,7 +110,7 @@ static NTSTATUS create_in(const struct creation *k, struct svc_found *f, void **
     if (error)
         return svc_fail(k->v, error, SVC_ABOUT_NAME);
     spell(k->v, f);
-    status = svc_open_new(k->v, f, k->path, &o);
+    status = svc_open_new(k->v, f, k->path, k->access, &o);
     if (!NT_SUCCESS(status)) {
         if (file)
             cli_file_close(k->v->client, file);
@@ -240,7 +240,7 @@ NTSTATUS WINAPI svc_cb_create_ex(struct winfsp_file_system *fs, WCHAR *path, UIN
  * @replace: attributes replace those there (SUPERSEDE), else they are added
  *
  * Its mode stays but for the write bits, which FILE_ATTRIBUTE_READONLY takes and, when replacing, a missing one
- * gives back.
+ * gives back. Its creation time stays.
  */
 NTSTATUS WINAPI svc_cb_overwrite_ex(struct winfsp_file_system *fs, void *ctx, UINT32 attributes,
                                     BOOLEAN replace, UINT64 allocation, struct winfsp_full_ea *ea,
@@ -261,14 +261,17 @@ NTSTATUS WINAPI svc_cb_overwrite_ex(struct winfsp_file_system *fs, void *ctx, UI
     if (error)
         return svc_fail(v, error, SVC_ABOUT_HANDLE);
     if (replace || (attributes & FILE_ATTRIBUTE_READONLY)) {
-        a.mode = svc_mode_with_attributes(now.mode, attributes);
+        a.mode = svc_mode_with_attributes(&v->rules, now.mode, attributes);
         if (a.mode != (now.mode & 07777))
             mask |= CLI_SET_MODE;
     }
     error = cli_setattr(v->client, o->node, mask, &a, NULL);
     if (error)
         return svc_fail(v, error, SVC_ABOUT_HANDLE);
-    if (svc_eas_work(v))
+    if (!replace)
+        attributes |= svc_attributes(&v->rules, &now, false, false);
+    status = svc_store(o, &now, attributes | SVC_ATTRIBUTE_ARCHIVE, 0);
+    if (NT_SUCCESS(status) && svc_eas_work(v) && (!now.eas_known || now.ea_size > 0))
         status = svc_eas_clear(o); /* WinFsp: what overwrites a file replaces its EAs, too */
     if (NT_SUCCESS(status) && ea_len > 0)
         status = svc_eas_set(o, ea, ea_len);

@@ -4,11 +4,14 @@
  *
  * Theory of operation
  *
- *   An EA "NAME" is the host's extended attribute "user.NAME", with its case kept. What Samba keeps there for
- *   itself (DOSATTRIB, streams) is not shown. A volume says that it has EAs only if its root answers LISTXATTR.
+ *   An EA "NAME" is the host's extended attribute "user.NAME", with its case kept. What Samba and we keep there for
+ *   other purposes (attributes, streams, ACLs) is not shown, and cannot be set as an EA (lib/meta/names.c). Nor is what
+ *   has no value: Windows takes such an EA for a broken one. A volume says that it has EAs only if its root answers
+ *   LISTXATTR.
  *
- *   How many bytes of EAs a file has would cost a request for every open; the size that WinFsp shows is
- *   therefore what went through the handle, 0 before. Programs that ask for the EAs themselves get them.
+ *   How many bytes of EAs a file has our daemon tells with the attributes. Other hosts would have to be asked for
+ *   every open; the size that WinFsp shows is then what went through the handle, 0 before. Programs that ask for
+ *   the EAs themselves get them.
  *
  * All lengths in EA lists are checked (MS-FSCC 2.4.15), whoever made them.
  */
@@ -17,9 +20,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PREFIX "user."
+#include "lib/meta/names.h"
 
-enum { PREFIX_LEN = 5, NAME_ROOM = 256, LIST_ROOM = 65536, EA_ALIGNMENT = 4 };
+#define PREFIX     META_PREFIX
+#define PREFIX_LEN META_PREFIX_LEN
+
+enum { NAME_ROOM = 256, LIST_ROOM = 65536, EA_ALIGNMENT = 4 };
 
 /** svc_eas_work() - does this volume have EAs? */
 bool svc_eas_work(struct svc_volume *v)
@@ -44,10 +50,7 @@ static bool host_name(const char *name, uint32_t len, char out[NAME_ROOM])
 
 static bool is_shown(const char *host)
 {
-    const char *name = host + PREFIX_LEN;
-
-    return strncmp(host, PREFIX, PREFIX_LEN) == 0 && *name && strlen(name) <= UINT8_MAX &&
-           strcmp(name, "DOSATTRIB") != 0 && strncmp(name, "DosStream.", 10) != 0;
+    return meta_kind_of(host) == META_EA && strlen(host + PREFIX_LEN) <= UINT8_MAX;
 }
 
 /* All names, each terminated. Return: bytes at *out (free it), or -errno. */
@@ -90,8 +93,8 @@ static NTSTATUS pack(struct svc_open *o, struct packing *p, const char *host)
         return STATUS_BUFFER_OVERFLOW;
     room = p->room - at - head < UINT16_MAX ? p->room - at - head : UINT16_MAX;
     len = cli_getxattr(o->v->client, o->node, host, ea->name + name_len + 1, room);
-    if (len == -LE_ENODATA)
-        return STATUS_SUCCESS; /* gone meanwhile */
+    if (len == -LE_ENODATA || len == 0)
+        return STATUS_SUCCESS; /* gone meanwhile, or none that Windows would know */
     if (len == -LE_ERANGE || (room == 0 && len > 0))
         return STATUS_BUFFER_OVERFLOW;
     if (len < 0)

@@ -5,9 +5,8 @@
  * Theory of operation
  *
  *   What Windows sets and Linux keeps is sent in one SETATTR: write and access time, the write bits for
- *   READONLY. Linux keeps no settable creation and change time, and (until the host stores them) no other
- *   attribute; those are accepted and dropped, as on every file system without a place for them, because
- *   programs that copy files give up otherwise.
+ *   READONLY. Other attributes and the creation time are stored beside (stored.c). Nothing keeps a change time;
+ *   it is accepted and dropped, because programs that copy files give up otherwise.
  *
  *   Allocation is a promise of room: reserved on the host where that is possible (FALLOCATE, size unchanged),
  *   given back at cleanup (close.c). An allocation below the size cuts the file, as NTFS does.
@@ -51,18 +50,31 @@ NTSTATUS WINAPI svc_cb_set_basic_info(struct winfsp_file_system *fs, void *ctx, 
     uint32_t mask = times_to_set(access, write, &a);
     int error = 0;
 
-    (void)creation, (void)change;
-    if (attributes != INVALID_FILE_ATTRIBUTES) {
+    bool store = svc_time_is_given(creation) || attributes != INVALID_FILE_ATTRIBUTES;
+    bool locks; /* the host may refuse to store anything of a file that is not writable any more */
+    NTSTATUS status = STATUS_SUCCESS;
+
+    (void)change;
+    if (store) {
         error = cli_getattr(v->client, o->node, false, &before);
         if (error)
             return svc_fail(v, error, SVC_ABOUT_HANDLE);
-        a.mode = svc_mode_with_attributes(before.mode, attributes);
+    }
+    if (attributes != INVALID_FILE_ATTRIBUTES) {
+        a.mode = svc_mode_with_attributes(&v->rules, before.mode, attributes);
         if (a.mode != (before.mode & 07777))
             mask |= CLI_SET_MODE;
     }
-    if (mask)
-        error = cli_setattr(v->client, o->node, mask, &a, NULL);
-    return error ? svc_fail(v, error, SVC_ABOUT_HANDLE) : svc_info(o, info);
+    locks = (mask & CLI_SET_MODE) && (a.mode & 0222) == 0;
+    if (!svc_time_is_given(creation))
+        creation = 0;
+    if (store && locks)
+        status = svc_store(o, &before, attributes, creation);
+    if (NT_SUCCESS(status) && mask)
+        status = svc_fail(v, cli_setattr(v->client, o->node, mask, &a, NULL), SVC_ABOUT_HANDLE);
+    if (NT_SUCCESS(status) && store && !locks)
+        status = svc_store(o, &before, attributes, creation);
+    return NT_SUCCESS(status) ? svc_info(o, info) : status;
 }
 
 static NTSTATUS resize(struct svc_open *o, uint64_t size)

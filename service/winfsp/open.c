@@ -49,10 +49,14 @@ static NTSTATUS security_of_found(struct svc_volume *v, const WCHAR *path,
         return svc_fail(v, error, SVC_ABOUT_NAME);
     if (f->count == 0)
         svc_owner_set(v, &a);
-    if (attributes)
-        *attributes = svc_attributes(a.mode, a.dos_attributes,
-                                     f->count > 0 && svc_is_hidden(v, svc_found_name(f)),
-                                     is_link_to_directory(v, path, f->node));
+    if (attributes) {
+        *attributes =
+            svc_attributes(&v->rules, &a, f->count > 0 && svc_is_hidden(v, svc_found_name(f)),
+                           is_link_to_directory(v, path, f->node));
+        /* In an access check it would forbid new files in a directory, which is not what it means. */
+        if (*attributes & SVC_ATTRIBUTE_DIRECTORY)
+            *attributes &= ~(uint32_t)SVC_ATTRIBUTE_READONLY;
+    }
     return sd_size ? svc_security(v, a.mode, sd, sd_size) : STATUS_SUCCESS;
 }
 
@@ -148,11 +152,12 @@ static NTSTATUS set_spelled_path(struct svc_open *o, const struct svc_found *f, 
 /**
  * svc_open_new() - a handle for what was found
  * @f: node set; its references stay the caller's
+ * @access: what was granted
  *
  * Return: STATUS_SHARING_VIOLATION when another spelling is open (twins.c); svc_open_free() undoes it.
  */
 NTSTATUS svc_open_new(struct svc_volume *v, const struct svc_found *f, const WCHAR *path,
-                      struct svc_open **out)
+                      UINT32 access, struct svc_open **out)
 {
     struct svc_open *o = calloc(1, sizeof(*o));
     NTSTATUS status;
@@ -162,6 +167,8 @@ NTSTATUS svc_open_new(struct svc_volume *v, const struct svc_found *f, const WCH
     o->v = v;
     o->node = cli_node_get(f->node);
     o->parent = f->parent ? cli_node_get(f->parent) : NULL;
+    o->lists = cli_node_type(f->node) == SVC_IFDIR && (access & FILE_LIST_DIRECTORY);
+    o->opened_ms = GetTickCount64();
     o->hidden = f->count > 0 && svc_is_hidden(v, svc_found_name(f));
     status = set_spelled_path(o, f, path);
     if (NT_SUCCESS(status) && f->count > 0)
@@ -182,6 +189,8 @@ void svc_open_free(struct svc_open *o)
 
     unlist_handle(o);
     svc_snapshot_free(o->snapshot);
+    if (o->watched)
+        cli_unwatch(c, o->node);
     svc_twin_close(o);
     if (o->file)
         cli_file_close(c, o->file);
@@ -252,15 +261,18 @@ static NTSTATUS open_found(struct svc_volume *v, const struct svc_found *f, cons
 {
     uint32_t data = svc_access_of(access);
     struct svc_open *o;
-    NTSTATUS status = svc_open_new(v, f, path, &o);
+    NTSTATUS status = svc_open_new(v, f, path, access, &o);
 
     if (!NT_SUCCESS(status))
         return status;
     status = svc_info(o, info);
     if (NT_SUCCESS(status))
         status = check_kind(options, info);
-    if (NT_SUCCESS(status) && data && cli_node_type(o->node) == SVC_IFREG)
+    if (NT_SUCCESS(status) && data && cli_node_type(o->node) == SVC_IFREG) {
         status = svc_open_data(o, data);
+        if (NT_SUCCESS(status)) /* with what the host said when it opened the file */
+            status = svc_info(o, info);
+    }
     if (!NT_SUCCESS(status)) {
         svc_open_free(o);
         return status;

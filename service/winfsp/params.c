@@ -64,7 +64,7 @@ NTSTATUS svc_params(struct svc_volume *v, struct winfsp_volume_params *out)
     out->max_component_length = SVC_NAME_UNITS;
     out->volume_creation_time = svc_time_from_host(a.btime);
     out->volume_serial_number = serial_of(v->tag);
-    out->file_info_timeout = INFO_TIMEOUT_MS;
+    out->file_info_timeout = v->options.cache == SVC_CACHE_LONG ? UINT32_MAX : INFO_TIMEOUT_MS;
     out->flags = flags_of(v);
     memcpy(out->file_system_name, name, wcslen(name) * sizeof(WCHAR));
     return STATUS_SUCCESS;

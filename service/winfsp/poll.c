@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * poll.c - telling Windows what the host changed (-n)
+ * poll.c - telling Windows what the host changed, where the host does not (-n)
  *
  * Theory of operation
  *
- *   FUSE over virtio has no notifications, so with -n the directories that are open for listing (a program
+ *   Daemons without our change feed (notify.c) tell nothing, so with -n the directories that are open for listing (a program
  *   that watches a directory has it open) are read again every so often and compared with what they were:
  *   names that came and went, and files whose size or modification time changed. WinFsp drops what it
  *   cached of them and completes the programs' watches.
@@ -25,7 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SNAPSHOT_MAX = 10000, OPENS_MAX = 64, NOTIFY_ROOM = 16384, NOTIFY_WAIT_MS = 100, ALIGN = 8 };
+enum { SNAPSHOT_MAX = 10000, OPENS_MAX = 64, NOTIFY_WAIT_MS = 100 };
 
 struct seen {
     uint64_t ino, size;
@@ -134,39 +134,11 @@ static struct svc_snapshot *snapshot_take(struct svc_volume *v, struct cli_node 
 
 /* ---- telling WinFsp --------------------------------------------------------------------------------- */
 
+/* What changed in a directory. */
 struct report {
-    struct svc_volume *v;
     const WCHAR *directory; /* without a separator at its end, empty for the root */
-    NTSTATUS status;        /* of the first that failed */
-    uint32_t used;
-    uint64_t buf[NOTIFY_ROOM / 8];
+    struct svc_report to;
 };
-
-static void report_send(struct report *r)
-{
-    if (r->used > 0 && NT_SUCCESS(r->status))
-        r->status =
-            r->v->api->notify(r->v->fs, (struct winfsp_notify_info *)(void *)r->buf, r->used);
-    r->used = 0;
-}
-
-static void report_path(struct report *r, const WCHAR *path, uint32_t filter, uint32_t action)
-{
-    uint32_t bytes = (uint32_t)(wcslen(path) * sizeof(WCHAR));
-    uint32_t size = (uint32_t)sizeof(struct winfsp_notify_info) + bytes;
-    uint32_t step = (size + ALIGN - 1) & ~(uint32_t)(ALIGN - 1);
-    struct winfsp_notify_info *info;
-
-    if (step > sizeof(r->buf) - r->used)
-        report_send(r);
-    info = (struct winfsp_notify_info *)(void *)((uint8_t *)r->buf + r->used);
-    memset(info, 0, step);
-    info->size = (uint16_t)size;
-    info->filter = filter;
-    info->action = action;
-    memcpy(info->name, path, bytes);
-    r->used += step;
-}
 
 static void report_name(struct report *r, const struct seen *e, uint32_t action)
 {
@@ -184,7 +156,7 @@ static void report_name(struct report *r, const struct seen *e, uint32_t action)
         filter = FILE_NOTIFY_CHANGE_SIZE | FILE_NOTIFY_CHANGE_LAST_WRITE;
     else
         filter = e->directory ? FILE_NOTIFY_CHANGE_DIR_NAME : FILE_NOTIFY_CHANGE_FILE_NAME;
-    report_path(r, path, filter, action);
+    svc_report_add(&r->to, path, filter, action);
 }
 
 /* ---- comparing -------------------------------------------------------------------------------------- */
@@ -241,25 +213,23 @@ static void report_differences(struct report *r, const struct svc_snapshot *befo
 static bool tell(struct svc_volume *v, const WCHAR *directory, const struct svc_snapshot *before,
                  const struct svc_snapshot *after)
 {
-    struct report *r = calloc(1, sizeof(*r));
+    struct report *r = malloc(sizeof(*r));
+    NTSTATUS status;
     bool told;
 
     if (!r)
         return false;
-    r->v = v;
     r->directory = wcscmp(directory, L"\\") == 0 ? L"" : directory;
-    r->status = v->api->notify_begin(v->fs, NOTIFY_WAIT_MS);
-    told = NT_SUCCESS(r->status);
+    told = NT_SUCCESS(svc_report_begin(&r->to, v, NOTIFY_WAIT_MS));
     if (told) {
         if (before->whole && after->whole)
             report_differences(r, before, after);
         else if (before->mtime.sec != after->mtime.sec || before->mtime.nsec != after->mtime.nsec)
-            report_path(r, directory, FILE_NOTIFY_CHANGE_LAST_WRITE, FILE_ACTION_MODIFIED);
-        report_send(r);
-        v->api->notify_end(v->fs);
-        if (!NT_SUCCESS(r->status))
+            svc_report_add(&r->to, directory, FILE_NOTIFY_CHANGE_LAST_WRITE, FILE_ACTION_MODIFIED);
+        status = svc_report_end(&r->to);
+        if (!NT_SUCCESS(status))
             svc_volume_log(v, 2, L"%ls: changes not taken (status 0x%lx)", directory,
-                           (unsigned long)r->status);
+                           (unsigned long)status);
     }
     free(r);
     return told;

@@ -11,9 +11,11 @@
  *                the callbacks, one family a file
  *   links.c      symbolic links: targets both ways, and whether one is a directory
  *   twins.c      -i: names that differ in case only, open at the same time
- *   owner.c, poll.c   whom new files belong to; -n
+ *   owner.c      whom new files belong to
+ *   notify.c, poll.c, report.c   changes on the host: told by it, looked for (-n), handed to WinFsp
  *   attr.c       struct winfsp_file_info
- *   names.c, status.c, times.c, sd.c, guard_key.c   portable
+ *   stored.c     attributes and creation times that are kept in extended attributes
+ *   attributes.c, names.c, status.c, times.c, sd.c, guard_key.c   portable
  *
  *   Every callback gets the volume from fs->user_context. What open or create put into their context is a
  *   struct svc_open, one for each handle; WinFsp calls close() for it exactly once, after all else.
@@ -22,7 +24,7 @@
  *   twin entry and its path. A struct svc_found holds references until svc_found_end().
  *
  * Locks, in this order: guard stripes (guard.c), svc_open.lock, svc_volume.opens_lock, svc_volume.twins_lock,
- *   svc_volume.label_lock. The client's own locks come after all of these. svc_open.lock is held across
+ *   svc_volume.label_lock, svc_volume.notify.lock. The client's own locks come after all of these. svc_open.lock is held across
  *   round trips of that handle, the others never.
  */
 #ifndef VIOFS_SERVICE_SVC_H
@@ -33,6 +35,7 @@
 #include "service/winfsp/volume.h"
 
 #include "service/client/linux_errno.h"
+#include "service/winfsp/attributes.h"
 #include "service/winfsp/names.h"
 #include "service/winfsp/sd.h"
 #include "service/winfsp/status.h"
@@ -85,7 +88,7 @@ struct svc_open {
     struct cli_node *parent; /* NULL: the root */
     struct cli_file *file;   /* regular files, once data was wanted; then it stays */
     struct cli_dir *dir;     /* directories, once they were listed */
-    uint32_t ea_size;        /* as far as it went through this handle */
+    uint32_t ea_size;        /* as far as it went through this handle; for hosts that do not tell */
     bool hidden;             /* a dot file, and those are hidden */
     bool preallocated;       /* blocks past the end may be given back at cleanup */
     bool deleted;
@@ -95,9 +98,35 @@ struct svc_open {
     /* v->opens_lock, which guards changes of path and node, too */
     struct svc_open *next, **link;
     struct svc_snapshot *snapshot; /* poll.c's thread only */
+    uint64_t opened_ms;
+    bool lists;       /* a directory, opened by somebody who may list it or wait for changes */
+    bool watch_tried; /* notify.c's */
+    bool watched;     /* cli_unwatch() is due */
 };
 
 struct svc_scratch;
+struct svc_change;
+
+#define SVC_REPORT_ROOM 16384
+
+/* Changes on their way to WinFsp (report.c). */
+struct svc_report {
+    struct svc_volume *v;
+    NTSTATUS status; /* of the first that failed */
+    uint32_t used;
+    uint64_t buf[SVC_REPORT_ROOM / 8];
+};
+
+/* Changes that the host told of (notify.c). */
+struct svc_notify {
+    SRWLOCK lock;
+    CONDITION_VARIABLE more;
+    struct svc_change *first, **last;
+    uint32_t count, bytes;
+    bool rescan, stop;
+    HANDLE thread;
+    struct svc_report *report; /* the thread's */
+};
 
 struct svc_volume {
     const struct winfsp_api *api;
@@ -111,6 +140,8 @@ struct svc_volume {
     void *security; /* options.security as a self-relative descriptor, or NULL; LocalFree */
     uint32_t security_size;
     bool has_eas;
+    struct svc_attribute_rules rules;
+    volatile LONG said_unstored;
     volatile uint32_t owner_uid, owner_gid; /* owner.c; any writer may win */
 
     DWORD scratch_slot; /* guard.c */
@@ -128,6 +159,7 @@ struct svc_volume {
     struct svc_io *ios; /* reads and writes that are under way */
     bool io_closed;     /* no more */
 
+    struct svc_notify notify;
     volatile LONG session_lost;   /* an answer said so since the last recovery */
     bool said_lost, said_stalled; /* the ticking thread's */
     volatile LONG stopping;
@@ -190,7 +222,7 @@ bool svc_is_hidden(const struct svc_volume *v, struct cli_name name);
 /* ---- open.c, close.c -------------------------------------------------------------------------------- */
 
 NTSTATUS svc_open_new(struct svc_volume *v, const struct svc_found *f, const WCHAR *path,
-                      struct svc_open **out);
+                      UINT32 access, struct svc_open **out);
 void svc_open_free(struct svc_open *o);
 NTSTATUS svc_open_path_set(struct svc_open *o, const WCHAR *path);
 NTSTATUS svc_open_data(struct svc_open *o, uint32_t access);
@@ -216,6 +248,13 @@ NTSTATUS svc_eas_set(struct svc_open *o, const struct winfsp_full_ea *ea, uint32
 NTSTATUS svc_eas_clear(struct svc_open *o);
 bool svc_eas_work(struct svc_volume *v);
 
+/* ---- stored.c --------------------------------------------------------------------------------------- */
+
+NTSTATUS svc_store(struct svc_open *o, const struct cli_attr *now, uint32_t attributes,
+                   uint64_t creation);
+NTSTATUS svc_store_new(struct svc_open *o, uint32_t attributes);
+void svc_store_archive(struct svc_open *o);
+
 /* ---- twins.c ---------------------------------------------------------------------------------------- */
 
 NTSTATUS svc_twin_open(struct svc_open *o, struct cli_name name);
@@ -226,6 +265,20 @@ void svc_twin_gone(struct svc_open *o);
 /* ---- info.c ----------------------------------------------------------------------------------------- */
 
 NTSTATUS svc_allocate(struct svc_open *o, uint64_t bytes);
+
+/* ---- report.c, notify.c ------------------------------------------------------------------------------ */
+
+NTSTATUS svc_report_begin(struct svc_report *r, struct svc_volume *v, uint32_t wait_ms);
+void svc_report_room(struct svc_report *r, uint32_t records, uint32_t units);
+void svc_report_add(struct svc_report *r, const WCHAR *path, uint32_t filter, uint32_t action);
+NTSTATUS svc_report_end(struct svc_report *r);
+
+void svc_notify_init(struct svc_volume *v);
+NTSTATUS svc_notify_start(struct svc_volume *v);
+void svc_notify_stop(struct svc_volume *v);
+void svc_notify_free(struct svc_volume *v);
+void svc_changed(void *user, const struct cli_change *change);
+void svc_watch_opens(struct svc_volume *v);
 
 /* ---- data.c, owner.c, poll.c ------------------------------------------------------------------------ */
 

@@ -1,16 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * times.c - Windows' times and file attributes from Linux' and back
- *
- * Theory of operation
- *
- *   Of the attributes only READONLY has a home in a Linux mode: no write bit at all. Setting it takes the
- *   write bits away, clearing it gives the owner's back; no other bit is ever touched, so programs stay
- *   executable and set-id bits stay. A directory never shows READONLY: on Windows it would forbid new files
- *   in WinFsp's access check, which is not what the attribute means there, and the security descriptor
- *   already tells who may write.
- *
- *   HIDDEN, SYSTEM and ARCHIVE are taken from what the host stores, where it stores them.
+ * times.c - Windows' times, sizes and reparse tags from Linux' and back
  *
  * Ownership, locks: none. Portable: no call into any system.
  */
@@ -67,42 +57,6 @@ uint32_t svc_reparse_tag(uint32_t mode)
     default:
         return 0;
     }
-}
-
-/**
- * svc_attributes() - FILE_ATTRIBUTE_* of a file of the host
- * @stored:            DOS attributes that the host keeps, or 0
- * @hidden:            a dot file, where those are to be hidden
- * @link_to_directory: a symbolic link whose target is a directory
- */
-uint32_t svc_attributes(uint32_t mode, uint32_t stored, bool hidden, bool link_to_directory)
-{
-    uint32_t type = mode & SVC_IFMT;
-    uint32_t out = stored & (SVC_ATTRIBUTE_HIDDEN | SVC_ATTRIBUTE_SYSTEM | SVC_ATTRIBUTE_ARCHIVE);
-
-    if (hidden)
-        out |= SVC_ATTRIBUTE_HIDDEN;
-    if (type == SVC_IFDIR)
-        return out | SVC_ATTRIBUTE_DIRECTORY;
-    if (svc_reparse_tag(mode) != 0) {
-        out |= SVC_ATTRIBUTE_REPARSE_POINT;
-        return link_to_directory ? out | SVC_ATTRIBUTE_DIRECTORY : out;
-    }
-    if (stored == 0)
-        out |= SVC_ATTRIBUTE_ARCHIVE;
-    if ((mode & 0222) == 0)
-        out |= SVC_ATTRIBUTE_READONLY;
-    return out;
-}
-
-/** svc_mode_with_attributes() - the permission bits of a file after its attributes were set */
-uint32_t svc_mode_with_attributes(uint32_t mode, uint32_t attributes)
-{
-    bool read_only = (attributes & SVC_ATTRIBUTE_READONLY) != 0;
-
-    if ((mode & SVC_IFMT) != SVC_IFREG || read_only == ((mode & 0222) == 0))
-        return mode & 07777;
-    return read_only ? mode & 07777 & ~0222u : (mode & 07777) | 0200;
 }
 
 /**

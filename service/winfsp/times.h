@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * times.h - Windows' times and file attributes from Linux' and back
+ * times.h - Windows' times, sizes and reparse tags from Linux' and back
  */
 #ifndef VIOFS_SERVICE_TIMES_H
 #define VIOFS_SERVICE_TIMES_H
@@ -28,16 +28,6 @@ enum svc_mode {
     SVC_IFIFO = 0010000
 };
 
-/* MS-FSCC 2.6 */
-enum svc_attribute {
-    SVC_ATTRIBUTE_READONLY = 0x1,
-    SVC_ATTRIBUTE_HIDDEN = 0x2,
-    SVC_ATTRIBUTE_SYSTEM = 0x4,
-    SVC_ATTRIBUTE_DIRECTORY = 0x10,
-    SVC_ATTRIBUTE_ARCHIVE = 0x20,
-    SVC_ATTRIBUTE_REPARSE_POINT = 0x400
-};
-
 /* MS-FSCC 2.1.2.1 */
 #define SVC_TAG_SYMLINK 0xA000000Cu
 #define SVC_TAG_AF_UNIX 0x80000023u
@@ -45,9 +35,7 @@ enum svc_attribute {
 #define SVC_TAG_LX_CHR  0x80000025u
 #define SVC_TAG_LX_BLK  0x80000026u
 
-uint32_t svc_attributes(uint32_t mode, uint32_t stored, bool hidden, bool link_to_directory);
 uint32_t svc_reparse_tag(uint32_t mode);
-uint32_t svc_mode_with_attributes(uint32_t mode, uint32_t attributes);
 uint64_t svc_allocation(const struct cli_attr *a);
 
 #endif

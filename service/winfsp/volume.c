@@ -26,7 +26,7 @@
 #include "service/winfsp/mount.h"
 #include "service/winfsp/params.h"
 
-enum { LOG_UNITS = 512 };
+enum { LOG_UNITS = 512, STRICT_MS = 1000 };
 
 /** svc_volume_log() - level: 0 error, 1 warning, 2 debug */
 void svc_volume_log(struct svc_volume *v, int level, const WCHAR *format, ...)
@@ -115,6 +115,11 @@ static NTSTATUS start_session(struct svc_volume *v, struct cli_transport *transp
     struct cli_options o = {.case_insensitive = v->options.case_insensitive,
                             .read_only = v->options.read_only,
                             .want_btime = true,
+                            .want_meta = true,
+                            .want_dos = !v->options.mode_attributes,
+                            .want_feed = !v->options.no_notify,
+                            .longest_ms = v->options.cache == SVC_CACHE_STRICT ? STRICT_MS : 0,
+                            .changed = svc_changed,
                             .stall_ms = stall > UINT32_MAX / 1000 ? UINT32_MAX : stall * 1000,
                             .log = log_of_client,
                             .log_user = v};
@@ -129,6 +134,12 @@ static NTSTATUS start_session(struct svc_volume *v, struct cli_transport *transp
     status = svc_owner_find(v);
     root = cli_root(v->client);
     v->has_eas = cli_listxattr(v->client, root, NULL, 0) >= 0;
+    v->rules = (struct svc_attribute_rules){.stored = v->has_eas && !v->options.mode_attributes,
+                                            .read_only = v->options.read_only_attribute};
+    if (!v->has_eas && !v->options.mode_attributes)
+        svc_volume_log(v, 2,
+                       L"the host keeps no extended attributes here: attributes are shown as "
+                       L"mode bits say, and changes of others are dropped");
     cli_node_put(v->client, root);
     return status;
 }
@@ -196,6 +207,7 @@ NTSTATUS svc_volume_start(struct svc_volume **out, const struct winfsp_api *api,
     if (!v)
         return STATUS_INSUFFICIENT_RESOURCES;
     v->api = api;
+    svc_notify_init(v);
     v->scratch_slot = TLS_OUT_OF_INDEXES;
     status = copy_options(v, options);
     if (NT_SUCCESS(status))
@@ -208,6 +220,8 @@ NTSTATUS svc_volume_start(struct svc_volume **out, const struct winfsp_api *api,
     }
     if (NT_SUCCESS(status))
         status = mount(v);
+    if (NT_SUCCESS(status))
+        status = svc_notify_start(v);
     if (!NT_SUCCESS(status)) {
         return svc_volume_stop(v) ? status : STATUS_IO_TIMEOUT;
     }
@@ -223,6 +237,7 @@ bool svc_volume_stop(struct svc_volume *v)
     InterlockedExchange(&v->stopping, 1);
     if (v->fs) {
         svc_io_close(v);
+        svc_notify_stop(v);
         v->api->stop_dispatcher(v->fs);
         v->api->remove_mount_point(v->fs);
         v->api->delete_fs(v->fs);
@@ -232,6 +247,7 @@ bool svc_volume_stop(struct svc_volume *v)
         svc_open_free(v->opens);
     if (v->client && cli_close(v->client) < 0)
         return false; /* its answers, should they come, log through the volume */
+    svc_notify_free(v);
     if (v->security)
         LocalFree(v->security);
     for (unsigned i = 0; i < ARRAYSIZE(v->strings); i++)
@@ -275,6 +291,7 @@ static void tell(struct svc_volume *v, enum svc_volume_event event)
 /** svc_volume_tick() - see volume.h */
 void svc_volume_tick(struct svc_volume *v)
 {
+    struct cli_session session;
     bool responding;
 
     cli_tick(v->client);
@@ -287,7 +304,14 @@ void svc_volume_tick(struct svc_volume *v)
         v->said_lost = true;
         tell(v, SVC_VOLUME_SESSION_LOST);
     }
-    if (v->options.poll_seconds == 0 || !responding || v->session_lost ||
+    if (!responding || v->session_lost)
+        return;
+    cli_session_get(v->client, &session);
+    if (session.feed) {
+        svc_watch_opens(v);
+        return;
+    }
+    if (v->options.poll_seconds == 0 ||
         GetTickCount64() - v->polled_ms < (uint64_t)v->options.poll_seconds * 1000)
         return;
     v->polled_ms = GetTickCount64();

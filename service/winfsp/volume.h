@@ -20,6 +20,7 @@
 
 #include "abi/winfsp.h"
 #include "service/client/client.h"
+#include "service/winfsp/attributes.h"
 
 struct svc_volume;
 
@@ -32,6 +33,13 @@ enum svc_volume_event {
     SVC_VOLUME_SESSION_LOST
 };
 
+/* How long what the host said is believed. */
+enum svc_cache {
+    SVC_CACHE_AUTO,   /* as long as the host tells changes; a second otherwise */
+    SVC_CACHE_STRICT, /* a second */
+    SVC_CACHE_LONG,   /* WinFsp keeps data as well: for shares that only this guest writes to */
+};
+
 struct svc_volume_options {
     const wchar_t
         *mount_point; /* as the user wrote it, or NULL / "*": first free letter from Z: down */
@@ -41,13 +49,17 @@ struct svc_volume_options {
     bool case_insensitive;
     bool read_only;
     bool hide_dot_files;
+    bool mode_attributes; /* attributes and creation times are not stored */
+    enum svc_read_only read_only_attribute;
     uint32_t owner_uid, owner_gid; /* SVC_NO_ID: the root directory's owner */
     uint32_t overflow_uid,
         overflow_gid;       /* owner ids that mean "nobody": ignored when taken from the root */
     uint32_t debug_flags;   /* WinFsp's debug log mask */
     uint32_t stall_seconds; /* 0: 30 */
     uint32_t poll_seconds;  /* -n: open directories are looked at this often, 0: never */
-    uint32_t threads;       /* dispatcher threads, 0: 16 */
+    bool no_notify;         /* do not have the host tell what changes */
+    enum svc_cache cache;
+    uint32_t threads;                                        /* dispatcher threads, 0: 16 */
     void (*log)(void *user, int level, const wchar_t *text); /* 0 error, 1 warning, 2 debug */
     /* the volume ended by itself: WinFsp's driver stopped, or the host stopped responding or came back */
     void (*event)(void *user, enum svc_volume_event event);

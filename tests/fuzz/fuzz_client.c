@@ -435,7 +435,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     o.case_insensitive = data[0] & 1;
     o.no_extension = data[0] & 2;
     o.want_btime = data[0] & 4;
-    o.want_meta = o.want_dos = data[0] & 16;
+    o.want_meta = o.want_dos = data[0] & 32;
     o.read_only = data[0] & 8;
     n = data[1] % (MAX_STEPS + 1);
     if (size - 2 < 2 * (size_t)n)

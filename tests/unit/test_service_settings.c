@@ -206,6 +206,20 @@ static void test_owners_that_are_none_are_refused(void **state)
     }
 }
 
+static void test_a_setting_of_a_few_words_takes_no_others(void **state)
+{
+    struct svc_settings s = {0};
+    struct svc_error error;
+
+    (void)state;
+    assert_true(svc_settings_text(&s, SVC_READ_ONLY_ATTRIBUTE, L"mode", &error));
+    assert_false(svc_settings_text(&s, SVC_READ_ONLY_ATTRIBUTE, L"mod", &error));
+    assert_wide(error.text, L"ReadOnlyAttribute is one of both|mode|stored, not 'mod'");
+    assert_false(svc_settings_text(&s, SVC_ATTRIBUTES, L"stored|mode", &error));
+    assert_false(svc_settings_text(&s, SVC_ATTRIBUTES, L"both", &error));
+    assert_wide(s.read_only_attribute, L"mode");
+}
+
 static void test_the_help_names_every_option_and_winfsp(void **state)
 {
     static wchar_t usage[SVC_USAGE_UNITS];
@@ -233,7 +247,8 @@ static void test_share_add_takes_a_tag_and_every_option_of_a_share(void **state)
     (void)state;
     assert_true(PARSE(&parsed, &why, L"share", L"add", L"my tag", L"-m", L"P:", L"-i", L"-F",
                       L"NTFS", L"-o", L"1000:100", L"-n", L"7", L"--read-only", L"--security",
-                      L"D:(A;;GA;;;WD)", L"--label", L"my files", L"--hide-dot-files"));
+                      L"D:(A;;GA;;;WD)", L"--label", L"my files", L"--hide-dot-files",
+                      L"--attributes", L"mode", L"--read-only-attribute", L"stored"));
     assert_int_equal(parsed.command, SVC_SHARE_ADD);
     assert_wide(parsed.tag, L"my tag");
     assert_false(parsed.replace);
@@ -620,6 +635,7 @@ int main(void)
         cmocka_unit_test(test_a_path_of_any_length_is_answered),
         cmocka_unit_test(test_numbers_that_are_none_are_refused),
         cmocka_unit_test(test_owners_that_are_none_are_refused),
+        cmocka_unit_test(test_a_setting_of_a_few_words_takes_no_others),
         cmocka_unit_test(test_the_help_names_every_option_and_winfsp),
         cmocka_unit_test(test_share_add_takes_a_tag_and_every_option_of_a_share),
         cmocka_unit_test(test_what_is_kept_is_told_as_options),

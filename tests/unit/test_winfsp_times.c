@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * test_winfsp_times.c - Windows' times, attributes and guard keys from Linux' files
+ * test_winfsp_times.c - Windows' times, sizes, tags and guard keys from Linux' files
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -57,46 +57,14 @@ static void test_zero_and_negative_times_are_left_alone(void **state)
     assert_true(svc_time_is_given(UNIX_EPOCH));
 }
 
-/* ---- attributes ------------------------------------------------------------------------------------- */
+/* ---- sizes and tags ---------------------------------------------------------------------------------- */
 
-static void test_kinds_of_files_are_told_apart_by_their_whole_type(void **state)
+static void test_special_files_have_tags(void **state)
 {
     (void)state;
-    assert_int_equal(svc_attributes(SVC_IFDIR | 0755, 0, false, false), SVC_ATTRIBUTE_DIRECTORY);
-    assert_int_equal(svc_attributes(SVC_IFREG | 0644, 0, false, false), SVC_ATTRIBUTE_ARCHIVE);
-    /* bits of these types overlap with those of directories and links */
-    assert_int_equal(svc_attributes(SVC_IFBLK | 0644, 0, false, false),
-                     SVC_ATTRIBUTE_REPARSE_POINT);
-    assert_int_equal(svc_attributes(SVC_IFSOCK | 0644, 0, false, false),
-                     SVC_ATTRIBUTE_REPARSE_POINT);
     assert_int_equal(svc_reparse_tag(SVC_IFSOCK), SVC_TAG_AF_UNIX);
     assert_int_equal(svc_reparse_tag(SVC_IFBLK), SVC_TAG_LX_BLK);
     assert_int_equal(svc_reparse_tag(SVC_IFREG), 0);
-}
-
-static void test_a_link_to_a_directory_is_marked(void **state)
-{
-    (void)state;
-    assert_int_equal(svc_attributes(SVC_IFLNK | 0777, 0, false, true),
-                     SVC_ATTRIBUTE_REPARSE_POINT | SVC_ATTRIBUTE_DIRECTORY);
-}
-
-static void test_a_file_without_write_bits_is_read_only_and_a_directory_never(void **state)
-{
-    (void)state;
-    assert_true(svc_attributes(SVC_IFREG | 0555, 0, false, false) & SVC_ATTRIBUTE_READONLY);
-    assert_false(svc_attributes(SVC_IFREG | 0464, 0, false, false) & SVC_ATTRIBUTE_READONLY);
-    assert_false(svc_attributes(SVC_IFDIR | 0555, 0, false, false) & SVC_ATTRIBUTE_READONLY);
-}
-
-static void test_only_write_bits_follow_the_read_only_attribute(void **state)
-{
-    (void)state;
-    assert_int_equal(svc_mode_with_attributes(SVC_IFREG | 06755, SVC_ATTRIBUTE_READONLY), 06555);
-    assert_int_equal(svc_mode_with_attributes(SVC_IFREG | 06555, SVC_ATTRIBUTE_ARCHIVE), 06755);
-    assert_int_equal(svc_mode_with_attributes(SVC_IFREG | 0751, SVC_ATTRIBUTE_HIDDEN), 0751);
-    assert_int_equal(svc_mode_with_attributes(SVC_IFREG | 0400, SVC_ATTRIBUTE_READONLY), 0400);
-    assert_int_equal(svc_mode_with_attributes(SVC_IFDIR | 0755, SVC_ATTRIBUTE_READONLY), 0755);
 }
 
 static void test_allocation_is_never_less_than_the_size(void **state)
@@ -154,10 +122,7 @@ int main(void)
         cmocka_unit_test(test_times_come_back_to_100_nanoseconds),
         cmocka_unit_test(test_times_that_windows_cannot_have_are_kept_in_range),
         cmocka_unit_test(test_zero_and_negative_times_are_left_alone),
-        cmocka_unit_test(test_kinds_of_files_are_told_apart_by_their_whole_type),
-        cmocka_unit_test(test_a_link_to_a_directory_is_marked),
-        cmocka_unit_test(test_a_file_without_write_bits_is_read_only_and_a_directory_never),
-        cmocka_unit_test(test_only_write_bits_follow_the_read_only_attribute),
+        cmocka_unit_test(test_special_files_have_tags),
         cmocka_unit_test(test_allocation_is_never_less_than_the_size),
         cmocka_unit_test(test_names_of_one_directory_share_a_key),
         cmocka_unit_test(test_spellings_of_a_directory_share_a_key_when_case_does_not_count),
