@@ -180,6 +180,21 @@ def check_quick_start(bad):
                 bad(f"quick-start.md does not have what is in integration/examples/{path}")
 
 
+def check_settings(bad):
+    page = read("docs", "windows.md")
+    table = read("service", "win", "settings.c")
+    names = re.findall(r'\[SVC_\w+\] = \{\s*(?:\.name = )?L"(\w+)"', table)
+    options = re.findall(r'\[SVC_\w+\] = \{\s*L"\w+",\s*L"(-[\w-]+)"', table)
+    if len(names) < 14 or len(options) < 12:
+        bad(f"only {len(names)} names and {len(options)} options were found in settings.c")
+    for name in names:
+        if f"`{name}`" not in page:
+            bad(f"windows.md does not have the registry value {name}")
+    for option in options:
+        if not re.search(rf"(?<![\w-]){option}(?![\w-])", page):
+            bad(f"windows.md does not have the option {option}")
+
+
 def anchors(page):
     for heading in re.findall(r"^#+ (.*)", page, re.M):
         heading = re.sub(r"\[([^]]*)\]\([^)]*\)|`", r"\1", heading)
@@ -206,6 +221,7 @@ def main():
     checks += [("what is left out of that has a reason and is still there", check_internal),
                ("a new message would be noticed", check_rules),
                ("the quick start has all that virtio-win's has, and the examples that the tests run", check_quick_start),
+               ("windows.md has every option and registry value of virtiofs.exe", check_settings),
                ("links between the pages lead somewhere", check_links)]
     failed = 0
     for number, (name, check) in enumerate(checks, 1):
