@@ -205,9 +205,10 @@ static bool refuse(struct svc_error *error, const wchar_t *format, ...)
 /* Is the text one of the words between bars? */
 static bool is_word(const wchar_t *words, const wchar_t *text)
 {
-    size_t len = wcslen(text);
+    size_t len = wcschr(text, L'|') ? 0 : wcslen(text);
 
-    for (const wchar_t *at = wcschr(words, L'|'); at && at[1]; at = wcschr(at + 1, L'|')) {
+    for (const wchar_t *at = wcschr(words, L'|'); len > 0 && at && at[1];
+         at = wcschr(at + 1, L'|')) {
         if (wcsncmp(at + 1, text, len) == 0 && at[1 + len] == L'|')
             return true;
     }
