@@ -114,12 +114,15 @@ static void model_config(struct vdev *d, uint32_t offset, void *bytes, uint32_t 
 {
     struct model *m = model_of(d);
 
+    pthread_mutex_lock(&d->lock);
     if (!write)
         memcpy(bytes, m->config + offset, n);
     else if (offset < 0x40)
         memcpy(m->config + offset, bytes, n);
     memcpy(&d->command, m->config + PCI_COMMAND, sizeof(d->command));
-    if (write && !(d->command & PCI_BUS_MASTER))
+    bool mute = write && !(d->command & PCI_BUS_MASTER);
+    pthread_mutex_unlock(&d->lock);
+    if (mute)
         proxy_stop(m->proxy); /* cut off from memory */
 }
 
