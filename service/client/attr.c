@@ -24,7 +24,7 @@
  */
 #include "service/client/client_int.h"
 
-enum { WRITTEN_HOLDS_MS = 1000, UNTOLD_HOLDS_MS = 1000 };
+enum { WRITTEN_HOLDS_MS = 1000, UNTOLD_HOLDS_MS = 1000, LONG_MS = 60000 };
 
 static bool same_time(struct cli_time a, struct cli_time b)
 {
@@ -127,6 +127,7 @@ static int store(struct cli *c, struct cli_node *n, const struct cli_attr *a, ui
         n->attr = merged(c, n, a);
         n->has_attr = true;
         n->attr_until = n->mode_until = valid_ms ? cli_clock_ms() + valid_ms : 0;
+        n->attr_long = valid_ms >= LONG_MS;
         if (a->meta_known || a->extended)
             n->meta_until = n->attr_until;
         n->heard = atomic_fetch_add(&c->heard, 1) + 1;
@@ -185,6 +186,18 @@ bool cli_attr_peek(struct cli *c, struct cli_node *n, struct cli_attr *out)
         *out = n->attr;
     cli_mutex_unlock(&n->lock);
     return holds;
+}
+
+/** cli_attr_is_long() - see client_int.h */
+bool cli_attr_is_long(struct cli *c, struct cli_node *n)
+{
+    bool is;
+
+    (void)c;
+    cli_mutex_lock(&n->lock);
+    is = n->attr_long && cli_clock_ms() < n->attr_until;
+    cli_mutex_unlock(&n->lock);
+    return is;
 }
 
 /** cli_attr_known() - see client.h */

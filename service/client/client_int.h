@@ -105,6 +105,7 @@ static inline void cli_list_del(struct cli_link *l) /* fine if it is in no list 
 
 struct cli_fold;    /* fold.c */
 struct cli_node_io; /* file.c */
+struct cli_listing; /* listing.c */
 
 /*
  * An inode of the host. Lives while somebody refers to it, a name below it is known, or the cache keeps it.
@@ -144,6 +145,8 @@ struct cli_node {
     bool own_change;       /* of a directory: the next new mtime is our doing */
     uint64_t times_ms;     /* of a directory: since when we know it with these times */
     bool btime_asked;      /* the host was asked for a birth time once (STATX) */
+    bool attr_long;        /* attr came with a validity that is only given to what is watched */
+    struct cli_listing *listing;
     struct cli_fold *fold;
     struct cli_node_io *io; /* file.c's: open handles; NULL whenever no file is open */
 };
@@ -276,8 +279,9 @@ struct cli {
     struct cli_statfs statfs;
     uint64_t statfs_until;
 
-    _Atomic bool recovering;     /* one cli_recover() at a time */
-    _Atomic uint64_t fold_bytes; /* of all folded indexes, bounded (fold.c) */
+    _Atomic bool recovering;        /* one cli_recover() at a time */
+    _Atomic uint64_t fold_bytes;    /* of all folded indexes, bounded (fold.c) */
+    _Atomic uint64_t listing_bytes; /* the same of listings (listing.c) */
 };
 
 void cli_log(struct cli *c, int level, const char *format, ...)
@@ -515,6 +519,8 @@ void cli_attr_changed(struct cli *c, struct cli_node *n);
  * host is asked
  */
 void cli_attr_wrote(struct cli *c, struct cli_node *n, uint64_t end, uint64_t stamp);
+/** cli_attr_is_long() - do they hold, and for as long as only what is watched does? */
+bool cli_attr_is_long(struct cli *c, struct cli_node *n);
 /** cli_attr_peek() - what is cached and holds. Return: false if nothing does. */
 bool cli_attr_peek(struct cli *c, struct cli_node *n, struct cli_attr *out);
 
@@ -541,6 +547,28 @@ struct cli_dos {
  */
 void cli_dos_begin(struct cli *c, struct cli_node *n, struct cli_dos *d);
 void cli_dos_end(struct cli *c, struct cli_node *n, struct cli_dos *d, struct cli_attr *out);
+
+/* ---- listings that are kept (listing.c) ------------------------------------------------------------ */
+
+/** cli_listing_begin() - a directory is about to be read from its start. Return: NULL unless it is watched. */
+struct cli_listing *cli_listing_begin(struct cli *c, struct cli_node *dir, uint64_t stamp);
+/** cli_listing_page() - the page that was asked for at cookie @start. Return: false: it cannot be kept. */
+bool cli_listing_page(struct cli *c, struct cli_listing *l, uint64_t start, const void *page,
+                      uint32_t len, enum cli_page kind);
+/** cli_listing_end() - all of it was read: the directory keeps it, if nothing has changed. Takes the reference. */
+void cli_listing_end(struct cli *c, struct cli_node *dir, struct cli_listing *l);
+/** cli_listing_get() - the one that holds, a reference, or NULL */
+struct cli_listing *cli_listing_get(struct cli *c, struct cli_node *dir);
+void cli_listing_put(struct cli *c, struct cli_listing *l); /* NULL is fine */
+void cli_listing_drop(struct cli *c, struct cli_node *dir); /* the directory's own */
+/** cli_listing_seek() - @pos becomes that of the entry after @cookie. Return: false if it is of no entry. */
+bool cli_listing_seek(const struct cli_listing *l, uint64_t cookie, uint32_t *pos);
+/** cli_listing_next() - the entry at @pos, which moves on; without attributes. Return: false at the end. */
+bool cli_listing_next(const struct cli_listing *l, uint32_t *pos, struct cli_dirent *out);
+/** cli_listing_worth() - are almost all of its entries' attributes known? Else reading again is cheaper. */
+bool cli_listing_worth(struct cli *c, struct cli_node *dir, const struct cli_listing *l);
+/** cli_listing_fill() - the entry's attributes [0, else 1 or 2]. Return: 0, -LE_ENOENT if it is gone, -errno. */
+int cli_listing_fill(struct cli *c, struct cli_node *dir, struct cli_dirent *e);
 
 /* ---- names in any case (fold.c) ----------------------------------------------------------------- */
 

@@ -16,6 +16,8 @@
  *   entry of the page, without asking. The start is always asked for again: whoever starts over wants to
  *   see what is there now.
  *
+ *   What is watched by the host and was read once is handed out from memory (listing.c), without opening anything.
+ *
  *   A host without READDIRPLUS sends names only; each is then looked up when it is handed out.
  *
  *   A cookie is the host's word for a place in a directory. It outlives a session of ours (ext4, XFS, Btrfs
@@ -41,7 +43,12 @@ struct cli_dir {
     struct cli_node *node; /* a reference */
     cli_mutex turn;
     uint64_t fh;
-    uint32_t session; /* that fh belongs to */
+    uint32_t session; /* that fh belongs to; 0: not opened on the host yet */
+
+    struct cli_listing *kept; /* what is handed out, NULL: pages */
+    uint32_t kept_pos;
+    uint64_t kept_cookie;
+    struct cli_listing *building; /* of the pages so far, or NULL */
 
     enum cli_page kind;
     uint8_t *page; /* NULL: none */
@@ -82,6 +89,32 @@ static int32_t ask_opendir(struct cli *c, struct cli_dir *d)
     return 0;
 }
 
+/* A listing that holds, if reading it is cheaper than asking. */
+static struct cli_listing *find_kept(struct cli *c, struct cli_node *n)
+{
+    struct cli_listing *l = cli_listing_get(c, n);
+
+    if (l && !cli_listing_worth(c, n, l)) {
+        cli_listing_put(c, l);
+        l = NULL;
+    }
+    return l;
+}
+
+/*
+ * Once opened a directory is watched, and attributes that are asked for then say so. Only what is known to be
+ * watched before it is read can be kept.
+ */
+static int32_t open_on_host(struct cli *c, struct cli_dir *d)
+{
+    struct cli_attr attr;
+    int32_t e = ask_opendir(c, d);
+
+    if (!e && atomic_load(&c->feed.live) && !cli_attr_is_long(c, d->node))
+        (void)cli_getattr(c, d->node, true, &attr);
+    return e;
+}
+
 /** cli_dir_open() - see client.h */
 int cli_dir_open(struct cli *c, struct cli_node *n, struct cli_dir **out)
 {
@@ -94,7 +127,8 @@ int cli_dir_open(struct cli *c, struct cli_node *n, struct cli_dir **out)
     if (!d)
         return -LE_ENOMEM;
     d->node = n;
-    e = ask_opendir(c, d);
+    d->kept = find_kept(c, n);
+    e = d->kept ? 0 : open_on_host(c, d);
     if (e) {
         free(d);
         return e;
@@ -109,7 +143,10 @@ void cli_dir_close(struct cli *c, struct cli_dir *d)
 {
     if (!d)
         return;
-    cli_release(c, d->node, d->fh, d->session, true);
+    if (d->session)
+        cli_release(c, d->node, d->fh, d->session, true);
+    cli_listing_put(c, d->kept);
+    cli_listing_put(c, d->building);
     cli_node_put(c, d->node);
     free(d->page);
     free(d);
@@ -175,6 +212,26 @@ static int page_enter(struct cli *c, struct cli_dir *d, uint32_t session, uint64
     return n;
 }
 
+/* The page that was asked for at @cookie, for the listing that may be kept. */
+static void build(struct cli *c, struct cli_dir *d, uint64_t cookie, uint64_t stamp)
+{
+    struct cli_listing *l = d->building;
+
+    d->building = NULL;
+    if (cookie == 0) {
+        cli_listing_put(c, l);
+        l = cli_listing_begin(c, d->node, stamp);
+    }
+    if (!l)
+        return;
+    if (!cli_listing_page(c, l, cookie, d->page, d->len, d->kind))
+        cli_listing_put(c, l);
+    else if (d->len == 0)
+        cli_listing_end(c, d->node, l);
+    else
+        d->building = l;
+}
+
 /* The page at a cookie becomes the stream's. Return: 0, also at the end (its length is 0 then); -errno. */
 static int page_fetch_once(struct cli *c, struct cli_dir *d, uint64_t cookie, bool names_only)
 {
@@ -200,6 +257,7 @@ static int page_fetch_once(struct cli *c, struct cli_dir *d, uint64_t cookie, bo
         page_drop(d);
         return n;
     }
+    build(c, d, cookie, stamp);
     /* Most directories are small; a page is not. */
     uint8_t *small = realloc(d->page, d->len ? d->len : 1);
     if (small)
@@ -216,7 +274,10 @@ static int page_fetch_once(struct cli *c, struct cli_dir *d, uint64_t cookie, bo
  */
 static int page_fetch(struct cli *c, struct cli_dir *d, uint64_t cookie)
 {
-    int e = page_fetch_once(c, d, cookie, false);
+    int e = d->session ? 0 : open_on_host(c, d);
+
+    if (!e)
+        e = page_fetch_once(c, d, cookie, false);
 
     if (e == -LE_ESTALE && d->session != cli_session_no(c)) {
         e = ask_opendir(c, d);
@@ -344,6 +405,41 @@ static int read_from(struct cli *c, struct cli_dir *d, uint64_t cookie, const st
     return -LE_EIO;
 }
 
+/* Go on in what is kept. Return: 0 at the end; 1 when the reader stopped; -errno. */
+static int read_kept(struct cli *c, struct cli_dir *d, const struct reader *to)
+{
+    uint32_t next = d->kept_pos;
+    struct cli_dirent e;
+
+    while (cli_listing_next(d->kept, &next, &e)) {
+        uint64_t cookie = e.cookie;
+        int r = cli_listing_fill(c, d->node, &e);
+
+        if (r < 0 && r != -LE_ENOENT)
+            return r;
+        if (r == 0 && !to->each(to->user, &e))
+            return 1;
+        d->kept_pos = next;
+        d->kept_cookie = cookie;
+    }
+    return 0;
+}
+
+static int read_any(struct cli *c, struct cli_dir *d, uint64_t cookie, const struct reader *to)
+{
+    if (cookie == 0) {
+        cli_listing_put(c, d->kept);
+        d->kept = find_kept(c, d->node);
+        d->kept_pos = 0;
+        d->kept_cookie = 0;
+    }
+    if (d->kept && (cookie == d->kept_cookie || cli_listing_seek(d->kept, cookie, &d->kept_pos))) {
+        d->kept_cookie = cookie;
+        return read_kept(c, d, to);
+    }
+    return read_from(c, d, cookie, to);
+}
+
 /** cli_dir_read() - see client.h */
 int cli_dir_read(struct cli *c, struct cli_dir *d, uint64_t cookie,
                  bool (*each)(void *user, const struct cli_dirent *e), void *user)
@@ -352,7 +448,7 @@ int cli_dir_read(struct cli *c, struct cli_dir *d, uint64_t cookie,
     int r;
 
     cli_mutex_lock(&d->turn);
-    r = read_from(c, d, cookie, &to);
+    r = read_any(c, d, cookie, &to);
     cli_mutex_unlock(&d->turn);
     return r;
 }

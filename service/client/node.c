@@ -214,6 +214,7 @@ static void node_free(struct cli *c, struct cli_node *n)
     cli_list_del(&n->idle); /* where the last name's end may have put it */
     cli_node_unhash(c, n);
     cli_fold_drop(c, n);
+    cli_listing_drop(c, n);
     c->n_nodes--;
     if (n->users == 0)
         c->n_idle--;

@@ -392,6 +392,122 @@ static void test_records_that_cannot_be_end_the_feed_and_nothing_else(void **sta
     }
 }
 
+/* ---- listings ---------------------------------------------------------------------------------------- */
+
+struct listed {
+    unsigned n, most;
+    uint64_t cookie;
+    char names[400];
+};
+
+static bool list_one(void *user, const struct cli_dirent *e)
+{
+    struct listed *l = user;
+
+    if (l->n == l->most)
+        return false;
+    assert_true(e->has_attr);
+    l->n++;
+    l->cookie = e->cookie;
+    strncat(l->names, e->name, e->name_len);
+    strcat(l->names, " ");
+    return true;
+}
+
+static struct listed list(struct rig *g, struct cli_node *dir)
+{
+    struct listed l = {.most = UINT32_MAX};
+    struct cli_dir *d;
+
+    assert_int_equal(cli_dir_open(g->c, dir, &d), 0);
+    assert_int_equal(cli_dir_read(g->c, d, 0, list_one, &l), 0);
+    cli_dir_close(g->c, d);
+    return l;
+}
+
+static void test_a_watched_directory_is_read_once(void **state)
+{
+    struct heard h;
+    uint32_t d, file;
+    struct rig *g = rig_feed(state, &h, &d, &file);
+    struct cli_node *dir = rig_lookup(g, g->root, "d");
+
+    fake_add(&g->f, d, "e", FILE_MODE);
+    fake_add(&g->f, d, "sub", DIR_MODE);
+    struct listed first = list(g, dir);
+    assert_int_equal(first.n, 3);
+    trips(g);
+    struct listed second = list(g, dir);
+    assert_int_equal(trips(g), 0);
+    assert_string_equal(first.names, second.names);
+
+    fake_add(&g->f, d, "new", FILE_MODE);
+    fake_event(&g->f, fake_id(&g->f, d), VIOFS_ADDED, 0, "new");
+    second = list(g, dir);
+    assert_int_equal(second.n, 4);
+    trips(g);
+    assert_int_equal(list(g, dir).n, 4);
+    assert_int_equal(trips(g), 0);
+    cli_node_put(g->c, dir);
+}
+
+static void test_a_kept_listing_goes_on_where_its_reader_stopped(void **state)
+{
+    struct heard h;
+    uint32_t d, file;
+    struct rig *g = rig_feed(state, &h, &d, &file);
+    struct cli_node *dir = rig_lookup(g, g->root, "d");
+    struct listed l = {.most = 2};
+    struct cli_dir *stream;
+
+    fake_add(&g->f, d, "a", FILE_MODE);
+    fake_add(&g->f, d, "b", FILE_MODE);
+    struct listed whole = list(g, dir);
+    trips(g);
+    assert_int_equal(cli_dir_open(g->c, dir, &stream), 0);
+    assert_int_equal(cli_dir_read(g->c, stream, 0, list_one, &l), 1);
+    assert_int_equal(l.n, 2);
+    l.most = 99;
+    assert_int_equal(cli_dir_read(g->c, stream, l.cookie, list_one, &l), 0);
+    assert_string_equal(l.names, whole.names);
+    assert_int_equal(trips(g), 0);
+    cli_dir_close(g->c, stream);
+    cli_node_put(g->c, dir);
+}
+
+static void test_our_own_changes_show_in_the_next_listing(void **state)
+{
+    struct heard h;
+    uint32_t d, file;
+    struct rig *g = rig_feed(state, &h, &d, &file);
+    struct cli_node *dir = rig_lookup(g, g->root, "d"), *n;
+
+    assert_int_equal(list(g, dir).n, 1);
+    assert_int_equal(cli_mkdir(g->c, dir, N("made"), 0755, &n), 0);
+    assert_int_equal(list(g, dir).n, 2);
+    cli_node_put(g->c, n);
+    assert_int_equal(cli_rmdir(g->c, dir, N("made")), 0);
+    assert_int_equal(list(g, dir).n, 1);
+    cli_node_put(g->c, dir);
+}
+
+static void test_a_changed_file_is_asked_for_and_not_the_whole_directory(void **state)
+{
+    struct heard h;
+    uint32_t d, file;
+    struct rig *g = rig_feed(state, &h, &d, &file);
+    struct cli_node *dir = rig_lookup(g, g->root, "d");
+
+    fake_add(&g->f, d, "other", FILE_MODE);
+    assert_int_equal(list(g, dir).n, 2);
+    g->f.node[file].size = 5;
+    fake_event(&g->f, fake_id(&g->f, d), VIOFS_MODIFIED, 0, "f");
+    trips(g);
+    assert_int_equal(list(g, dir).n, 2);
+    assert_int_equal(trips(g), 1);
+    cli_node_put(g->c, dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -411,6 +527,10 @@ int main(void)
         RIG_TEST(test_a_new_session_has_the_feed_and_the_watches_again),
         RIG_TEST(test_news_of_a_node_that_is_not_known_are_nothing),
         RIG_TEST(test_records_that_cannot_be_end_the_feed_and_nothing_else),
+        RIG_TEST(test_a_watched_directory_is_read_once),
+        RIG_TEST(test_a_kept_listing_goes_on_where_its_reader_stopped),
+        RIG_TEST(test_our_own_changes_show_in_the_next_listing),
+        RIG_TEST(test_a_changed_file_is_asked_for_and_not_the_whole_directory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
