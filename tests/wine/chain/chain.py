@@ -33,7 +33,7 @@ import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 BUILD = os.path.abspath(os.environ.get("VIOFS_BUILD", os.path.join(TOP, "build")))
-SLOTS = 4
+SLOTS = 6
 
 
 class Failed(Exception):
@@ -178,7 +178,7 @@ def base_prefix():
     bridge = os.path.join(wine, "bridge")
     with open(os.path.join(wine, "prefix.lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if newer(stamp, os.path.join(bridge, "viofs-bridge.inf"), os.path.join(bridge, "install.exe")):
+        if newer(stamp, os.path.join(bridge, "viofs-bridge.inf"), os.path.join(bridge, "install.exe"), __file__):
             return path
         shutil.rmtree(path, ignore_errors=True)
         slots = os.path.join(wine, "prefix.slots")
@@ -370,6 +370,19 @@ class Chain:
         for share in self.shares:
             if "MountPoint" in share.registry:
                 wait_for_path(self.door_of(share), 30, there=False)
+
+    def reboot(self):
+        """Windows ends without a word to anybody, and starts again; services that start by themselves do."""
+        self.prefix.stop()
+        for share in self.shares:
+            share.order("remove")
+        for i in range(len(self.shares)):
+            os.unlink(os.path.join(self.slots, f"slot{i}"))
+        self.prefix.start()
+        self.prefix.must("cmd", "/c", "ver")
+        for i, share in enumerate(self.shares):
+            wait_for_path(os.path.join(self.slots, f"slot{i}"), 30)
+            share.order("plug")
 
     def stop(self):
         try:
