@@ -40,16 +40,11 @@ allowed_by_unit() {
         "$here/as_unit.py" --refused "$unit" "$work/groups"
 }
 
-# as_unit UNIT COMMAND... - with the unit's restrictions
-as_unit() {
-    "$here/as_unit.py" "$1" "$work/groups" "${@:2}"
-}
-
 heard_or_gone() {
     [ -s "$work/heard" ] || gone "$1"
 }
 
-# starts_under UNIT [OPTION...] - the daemon gets as far as READY=1 under it
+# starts_under UNIT [OPTION...] - the daemon gets as far as READY=1 under it, and ends when it is told to
 starts_under() {
     local file=$1 pid result=1
     shift
@@ -57,13 +52,13 @@ starts_under() {
     "$here/manager.py" "$work/notify" "$work/heard" &
     local manager=$!
     wait_for 5 test -S "$work/notify"
-    NOTIFY_SOCKET=$work/notify as_unit "$file" "$virtiofsd" --config "$work/share.conf" "$@" \
+    NOTIFY_SOCKET=$work/notify "$here/as_unit.py" "$file" "$work/groups" "$virtiofsd" --config "$work/share.conf" "$@" \
         >"$work/unit.log" 2>&1 &
     pid=$!
     wait_for 20 heard_or_gone "$pid"
     if grep -qx READY=1 "$work/heard"; then result=0; fi
     kill "$pid" 2>/dev/null
-    wait "$pid"
+    wait "$pid" || result=$?
     kill "$manager" 2>/dev/null
     wait "$manager" 2>/dev/null
     [ "$result" = 0 ] || cat "$work/unit.log"
