@@ -512,7 +512,7 @@ def main():
     if sys.argv[2:3] == ["--installer"]:
         tests.append(("the installer holds the signed files and a signed uninstaller",
                       lambda world: installer_holds_the_signed_files(world, sys.argv[3])))
-    with tempfile.TemporaryDirectory(prefix="viofs-sign.") as scratch:
+    with tempfile.TemporaryDirectory(prefix="viofs sign.") as scratch:  # a blank in every path
         world = World(os.path.abspath(sys.argv[1]), scratch)
         for number, (name, test) in enumerate(tests, 1):
             try:
