@@ -31,6 +31,7 @@ CRCCheck on
 !include LogicLib.nsh
 !include FileFunc.nsh
 !include WordFunc.nsh
+!include TextFunc.nsh
 !include WinVer.nsh
 !include x64.nsh
 !include nsDialogs.nsh
@@ -85,6 +86,7 @@ Page custom PageSettings PageSettingsLeave
 !define MUI_PAGE_CUSTOMFUNCTION_PRE PageDirectoryPre
 !insertmacro MUI_PAGE_DIRECTORY
 !insertmacro MUI_PAGE_INSTFILES
+!define MUI_FINISHPAGE_NOAUTOCLOSE ; the details say what was done
 !define MUI_FINISHPAGE_TITLE "viofs ${VERSION} is installed"
 !define MUI_FINISHPAGE_TEXT_LARGE
 !define MUI_FINISHPAGE_TEXT "$FinishText"
@@ -107,11 +109,12 @@ SectionEnd
 Section "Service" SecService
 SectionEnd
 
-Section "Registration with WinFsp.Launcher" SecLauncher
+Section "WinFsp.Launcher" SecLauncher
 SectionEnd
 
 ; The steps are in one order, whatever is chosen.
 Section "-steps"
+  AddSize ${FILES_KB}
   Call AllSteps
 SectionEnd
 

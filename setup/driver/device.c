@@ -17,6 +17,7 @@
 #include <newdev.h>
 #include <setupapi.h>
 
+#include "service/win/text.h"
 #include "setup/driver/package.h"
 #include "setup/helper/helper.h"
 
@@ -57,10 +58,13 @@ static void read_inf_name(HDEVINFO set, SP_DEVINFO_DATA *device, wchar_t *to, DW
 static void describe(HDEVINFO set, SP_DEVINFO_DATA *device, struct dev_info *out)
 {
     ULONG status = 0, problem = 0;
+    wchar_t ids[1024];
 
     *out = (struct dev_info){0};
     if (!SetupDiGetDeviceInstanceIdW(set, device, out->id, ARRAYSIZE(out->id), NULL))
         out->id[0] = 0;
+    read_property(set, device, SPDRP_HARDWAREID, ids, ARRAYSIZE(ids));
+    svc_format(out->hardware_id, ARRAYSIZE(out->hardware_id), L"%ls", ids);
     read_property(set, device, SPDRP_SERVICE, out->service, ARRAYSIZE(out->service));
     read_inf_name(set, device, out->inf, ARRAYSIZE(out->inf));
     if (CM_Get_DevNode_Status(&status, &problem, device->DevInst, 0) == CR_SUCCESS &&
@@ -99,13 +103,12 @@ bool dev_uses(const wchar_t *service)
     return false;
 }
 
-DWORD dev_update(const wchar_t *inf, bool force, bool *reboot)
+DWORD dev_update(const wchar_t *hardware_id, const wchar_t *inf, bool *reboot)
 {
     BOOL wants = FALSE;
     DWORD error;
 
-    if (UpdateDriverForPlugAndPlayDevicesW(NULL, PKG_HARDWARE_ID, inf,
-                                           force ? INSTALLFLAG_FORCE : 0, &wants)) {
+    if (UpdateDriverForPlugAndPlayDevicesW(NULL, hardware_id, inf, INSTALLFLAG_FORCE, &wants)) {
         *reboot |= wants;
         return ERROR_SUCCESS;
     }

@@ -10,8 +10,9 @@
 #include <windows.h>
 
 struct dev_info {
-    wchar_t id[200]; /* device instance id */
-    wchar_t inf[64]; /* published INF of its driver: "oem3.inf"; empty: no driver */
+    wchar_t id[200];          /* device instance id */
+    wchar_t hardware_id[200]; /* the first, most special one */
+    wchar_t inf[64];          /* published INF of its driver: "oem3.inf"; empty: no driver */
     wchar_t service[64];
     DWORD problem; /* Device Manager's code; 0: none */
 };
@@ -25,14 +26,14 @@ unsigned dev_list(struct dev_info *out);
 bool dev_uses(const wchar_t *service);
 
 /**
- * dev_update() - give all virtio-fs devices that are there the driver of a package
- * @inf:    full path
- * @force:  even if Windows thinks that what they have is as good
- * @reboot: set when Windows wants a restart
+ * dev_update() - give devices the driver of a package, even if Windows thinks that what they have is as good
+ * @hardware_id: of the devices; all that have it get the driver
+ * @inf:         full path
+ * @reboot:      set when Windows wants a restart
  *
- * Return: ERROR_SUCCESS, also when there is nothing to change; else Windows' reason.
+ * Return: ERROR_SUCCESS, also when there is nothing to change; else Windows' reason, said.
  */
-DWORD dev_update(const wchar_t *inf, bool force, bool *reboot);
+DWORD dev_update(const wchar_t *hardware_id, const wchar_t *inf, bool *reboot);
 
 /**
  * dev_remove() - take a device out of the device tree, so that nothing uses its driver

@@ -142,13 +142,29 @@ static DWORD check_devices(const struct scene *s, const struct pkg_info *want, b
     return error;
 }
 
-/* @name: of the published package. Equal versions are not enough: somebody may have built it anew. */
-static bool all_have(const struct scene *s, const wchar_t *name)
+/* Was the driver given to an earlier device of the list, and so to all that have its hardware id? */
+static bool was_updated(const struct scene *s, unsigned device, const wchar_t *name)
 {
-    for (unsigned i = 0; i < s->devices; i++)
-        if (_wcsicmp(s->device[i].inf, name) != 0)
-            return false;
-    return true;
+    for (unsigned i = 0; i < device; i++)
+        if (_wcsicmp(s->device[i].inf, name) != 0 &&
+            _wcsicmp(s->device[i].hardware_id, s->device[device].hardware_id) == 0)
+            return true;
+    return false;
+}
+
+/*
+ * @name: of the published package. That a device has a package of the same version is not enough: somebody may
+ * have built it anew.
+ */
+static DWORD update_devices(const struct scene *s, const wchar_t *name, const wchar_t *inf,
+                            bool *reboot)
+{
+    DWORD error = ERROR_SUCCESS;
+
+    for (unsigned i = 0; i < s->devices && !error; i++)
+        if (_wcsicmp(s->device[i].inf, name) != 0 && !was_updated(s, i, name))
+            error = dev_update(s->device[i].hardware_id, inf, reboot);
+    return error;
 }
 
 /* Other packages of ours that no device uses any more. */
@@ -186,12 +202,10 @@ static DWORD run_install(const wchar_t *inf, unsigned flags)
         return error;
     svc_print(L"The driver package is in the driver store as %ls.\r\n", name);
     look(&s);
-    if (s.devices == 0) {
+    if (s.devices == 0)
         svc_print(L"No virtio-fs device is there; the first one that comes gets the driver.\r\n");
-    } else if (!all_have(&s, name)) {
-        error = dev_update(path, true, &reboot);
-        look(&s);
-    }
+    error = update_devices(&s, name, path, &reboot);
+    look(&s);
     if (!error)
         error = check_devices(&s, &package, &reboot);
     if (error)

@@ -23,7 +23,7 @@ Var Purge         ; uninstall: 1, remove all settings, the user's too
 /S$\tsilent$\r$\n\
 /DRIVER=0, /SERVICE=0, /LAUNCHER=0$\tleave a component out; 1 takes it$\r$\n\
 /CASEINSENSITIVE=1$\tnames may differ in case; 0 undoes it$\r$\n\
-/FILESYSTEMNAME=NTFS$\tthe file system's name; empty undoes it$\r$\n\
+/FILESYSTEMNAME=NTFS$\tname of the file system; empty undoes it$\r$\n\
 /WINFSP$\tinstall WinFsp from the winfsp-*.msi beside this program$\r$\n\
 /WITHOUTWINFSP$\tgo on without it; the service starts when it is there$\r$\n\
 /TAKEOVER$\ttake the place of another vendor's driver and service$\r$\n\

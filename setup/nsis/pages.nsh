@@ -80,9 +80,9 @@ Function PageTakeover
   !insertmacro BeginPage "Another virtio-fs is installed" "viofs can take its place, or leave it alone."
   ${NSD_CreateLabel} 0 0 100% 72u "Found:$Others"
   Pop $0
-  ${NSD_CreateRadioButton} 0 78u 100% 12u "&Take its place: its driver package stays in Windows' driver store, its service is viofs' from now on"
+  ${NSD_CreateRadioButton} 0 78u 100% 12u "Ta&ke its place (its driver package stays in Windows' driver store)"
   Pop $Check1
-  ${NSD_CreateRadioButton} 0 92u 100% 12u "&Leave it alone and end setup (or go back, and choose fewer components)"
+  ${NSD_CreateRadioButton} 0 92u 100% 12u "Leave it &alone, and end setup (or go back, and choose fewer components)"
   Pop $Check2
   ${NSD_Check} $Check2
   ${If} $Takeover == 1
@@ -110,7 +110,7 @@ Function PageSettings
   ${If} $GivenFileSystemName != 1
     ReadRegStr $FileSystemName HKLM "${KEY_SETTINGS}" "FileSystemName"
   ${EndIf}
-  ${NSD_CreateCheckbox} 0 0 100% 12u "&Names that differ only in case are the same (CaseInsensitive)"
+  ${NSD_CreateCheckbox} 0 0 100% 12u "Names that &differ only in case are the same (CaseInsensitive)"
   Pop $Check1
   ${If} $CaseInsensitive != ""
   ${AndIf} $CaseInsensitive != 0

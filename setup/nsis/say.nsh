@@ -45,6 +45,7 @@ Var Output   ; and what it said, 1023 characters at most
   nsExec::ExecToStack /TIMEOUT=300000 `${COMMAND}`
   Pop $ExitCode
   Pop $Output
+  ${TrimNewLines} "$Output" $Output
   ${If} $ExitCode == "error"
     StrCpy $ExitCode 2
   ${ElseIf} $ExitCode == "timeout"
@@ -55,10 +56,11 @@ Var Output   ; and what it said, 1023 characters at most
 !macro SayFunctions UN
 Function ${UN}Say
   Exch $0
-  DetailPrint "$0"
   ${If} $LogFile != ""
     FileWrite $LogFile "$0$\r$\n"
   ${EndIf}
+  ${WordReplace} "$0" "$\r$\n" " " "+" $0 ; a detail is one line
+  DetailPrint "$0"
   Pop $0
 FunctionEnd
 !macroend

@@ -329,7 +329,10 @@ Function ${UN}UndoService
     ${Say} "Before viofs, VirtioFsSvc ran $0. It is not registered again: repair that installation to have it back."
     DeleteRegValue HKLM "${KEY_RECORD}" "FormerService"
   ${EndIf}
+  ; What the service itself has made; Shares stays if there is anything in it.
   DeleteRegKey HKLM "${KEY_SETTINGS}\Running"
+  DeleteRegKey /ifempty HKLM "${KEY_SETTINGS}\Shares"
+  DeleteRegKey /ifempty HKLM "${KEY_SETTINGS}"
   ReadRegStr $0 HKLM "${KEY_EVENTS}" "EventMessageFile"
   ${If} $0 == "$INSTDIR\virtiofs.exe"
     DeleteRegKey HKLM "${KEY_EVENTS}"

@@ -51,6 +51,7 @@ FunctionEnd
 
 Function un.AllSteps
   StrCpy $Stayed 0
+  DeleteRegValue HKLM "${KEY_RECORD}" "Version" ; from here on it is half an installation
   SetOutPath "$TEMP"
   !insertmacro UndoStep Service
   !insertmacro UndoStep Launcher

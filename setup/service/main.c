@@ -79,6 +79,7 @@ static DWORD read_command(const struct service *s, wchar_t *to)
     QUERY_SERVICE_CONFIGW *config = (QUERY_SERVICE_CONFIGW *)buffer;
     DWORD needed;
 
+    to[0] = 0;
     if (!QueryServiceConfigW(s->handle, config, sizeof(buffer), &needed))
         return hlp_fail(GetLastError(), SERVICE);
     svc_format(to, CONFIG_MOST / sizeof(*to), L"%ls", config->lpBinaryPathName);
