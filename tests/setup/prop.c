@@ -9,6 +9,7 @@
  *   prop kill STEP|-STEP COMMAND
  *                              run setup and kill it, with all that it started, when the record says that STEP is done
  *                              (-STEP: is undone); exit code 0 if it was killed, 1 if it ended before
+ *   prop texts                 what is to be read in setup's window, a line each; exit code 1 without one
  *
  * The device stands for the PCI function that a bus would find: it is enumerated by the root, and has the hardware ids
  * that Windows gives a virtio-fs device. There is nothing behind it, so no driver can work with it; what can be
@@ -163,6 +164,41 @@ static int kill_at(const WCHAR *step, WCHAR *command)
     return 0;
 }
 
+/* ---- windows -------------------------------------------------------------------------------- */
+
+static BOOL CALLBACK print_text(HWND window, LPARAM unused)
+{
+    WCHAR text[1024];
+    char bytes[3072];
+
+    (void)unused;
+    if (IsWindowVisible(window) && GetWindowTextW(window, text, ARRAYSIZE(text)) > 0 &&
+        WideCharToMultiByte(CP_UTF8, 0, text, -1, bytes, sizeof(bytes), NULL, NULL))
+        printf("%s\n", bytes);
+    return TRUE;
+}
+
+static BOOL CALLBACK print_dialog(HWND window, LPARAM found)
+{
+    WCHAR title[256];
+
+    if (!IsWindowVisible(window) || GetWindowTextW(window, title, ARRAYSIZE(title)) <= 0 ||
+        !wcsstr(title, L"viofs"))
+        return TRUE;
+    *(BOOL *)found = TRUE;
+    print_text(window, 0);
+    EnumChildWindows(window, print_text, 0);
+    return TRUE;
+}
+
+static int texts(void)
+{
+    BOOL found = FALSE;
+
+    EnumWindows(print_dialog, (LPARAM)&found);
+    return found ? 0 : 1;
+}
+
 /* What follows the first @words words of the command line, as it was written. */
 static WCHAR *rest(int words)
 {
@@ -190,6 +226,8 @@ int wmain(int argc, wchar_t **argv)
         return alone(rest(2));
     if (argc >= 4 && wcscmp(argv[1], L"kill") == 0)
         return kill_at(argv[2], rest(3));
+    if (argc == 2 && wcscmp(argv[1], L"texts") == 0)
+        return texts();
     printf("prop: see prop.c\n");
     return 2;
 }
