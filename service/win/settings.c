@@ -80,6 +80,14 @@ const struct svc_setting_info svc_setting_infos[SVC_SETTINGS] = {
                                  SVC_TYPE_TEXT, SVC_SCOPE_SHARE,
                                  TEXT(read_only_attribute, SVC_WORD_UNITS),
                                  .what = L"ReadOnlyAttribute", .words = L"|both|mode|stored|"},
+    [SVC_CHANGE_NOTIFY] = {L"ChangeNotify", L"--change-notify", L"on|off",
+                           L"have the host tell what changes there; default: on", SVC_TYPE_TEXT,
+                           SVC_SCOPE_SHARE, TEXT(change_notify, SVC_WORD_UNITS),
+                           .what = L"ChangeNotify", .words = L"|on|off|"},
+    [SVC_CACHE] = {L"Cache", L"--cache", L"auto|strict|long",
+                   L"how long what the host said is believed; default: auto", SVC_TYPE_TEXT,
+                   SVC_SCOPE_SHARE, TEXT(cache, SVC_WORD_UNITS), .what = L"Cache",
+                   .words = L"|auto|strict|long|"},
 };
 
 /* Where a setting is in @s, whatever its type. */

@@ -46,6 +46,8 @@ enum svc_setting {
     SVC_HIDE_DOT_FILES,
     SVC_ATTRIBUTES,
     SVC_READ_ONLY_ATTRIBUTE,
+    SVC_CHANGE_NOTIFY,
+    SVC_CACHE,
     SVC_SETTINGS
 };
 
@@ -86,6 +88,8 @@ struct svc_settings {
     bool case_insensitive, read_only, hide_dot_files;
     wchar_t attributes[SVC_WORD_UNITS + 1];          /* stored, mode */
     wchar_t read_only_attribute[SVC_WORD_UNITS + 1]; /* both, mode, stored */
+    wchar_t change_notify[SVC_WORD_UNITS + 1];       /* on, off */
+    wchar_t cache[SVC_WORD_UNITS + 1];               /* auto, strict, long */
     wchar_t tag[SVC_TAG_UNITS + 1];
     wchar_t file_system_name[SVC_FSNAME_UNITS + 1];
     wchar_t label[SVC_LABEL_UNITS + 1];

@@ -192,6 +192,13 @@ static enum svc_read_only read_only_attribute(const struct svc_settings *set)
                                                             : SVC_READ_ONLY_BOTH;
 }
 
+static enum svc_cache cache(const struct svc_settings *set)
+{
+    if (wcscmp(set->cache, L"strict") == 0)
+        return SVC_CACHE_STRICT;
+    return wcscmp(set->cache, L"long") == 0 ? SVC_CACHE_LONG : SVC_CACHE_AUTO;
+}
+
 static NTSTATUS start_volume(struct share *s)
 {
     const struct svc_settings *set = &s->settings;
@@ -206,6 +213,8 @@ static NTSTATUS start_volume(struct share *s)
         .hide_dot_files = set->hide_dot_files,
         .mode_attributes = wcscmp(set->attributes, L"mode") == 0,
         .read_only_attribute = read_only_attribute(set),
+        .no_notify = wcscmp(set->change_notify, L"off") == 0,
+        .cache = cache(set),
         .owner_uid = owner ? set->owner_uid : SVC_NO_ID,
         .owner_gid = owner ? set->owner_gid : SVC_NO_ID,
         .overflow_uid = set->overflow_uid,
