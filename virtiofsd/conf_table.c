@@ -45,6 +45,7 @@ static const struct conf_word when_words[] = {
 static const struct conf_word watch_words[] = {
     {"auto", WATCH_AUTO, false},
     {"inotify", WATCH_INOTIFY, false},
+    {"fanotify", WATCH_FANOTIFY, false},
     {"never", WATCH_NEVER, false},
     {NULL, 0, false},
 };

@@ -38,6 +38,7 @@
 #include "sandbox/sandbox.h"
 #include "server/server.h"
 #include "vhost/vhost.h"
+#include "watch/watch.h"
 
 struct daemon {
     struct conf conf;
@@ -222,7 +223,13 @@ static int start(struct daemon *d)
     int64_t nofile = sandbox_limits(c);
     if (nofile < 0)
         return (int)nofile;
-    if ((err = sandbox_enter(c, &d->sandbox)) < 0 || (err = sandbox_lock(c, &d->sandbox)) < 0 ||
+    int mark = c->watch == WATCH_FANOTIFY ? watch_mark(c->source) : -1;
+    if (c->watch == WATCH_FANOTIFY && mark < 0)
+        return mark;
+    if ((err = sandbox_enter(c, &d->sandbox)) < 0)
+        return err;
+    d->sandbox.fanotify_fd = mark;
+    if ((err = sandbox_lock(c, &d->sandbox)) < 0 ||
         (err = server_new(&d->server, c, &d->sandbox, d->stats, nofile)) < 0)
         return err;
 

@@ -15,13 +15,26 @@ uint32_t feed_probe(struct wire *w, uint32_t wanted)
     return out.features;
 }
 
+const char *feed_backend(void)
+{
+    const char *option = getenv("VIOFS_TEST_WATCH");
+
+    return option ? option : "--watch=inotify";
+}
+
 struct feed_rig *feed_start(const struct wire_options *o)
 {
     static struct feed_rig rig;
     struct feed_rig *r = &rig;
 
+    const char *args[16] = {feed_backend()};
+    struct wire_options with = *o;
+
+    for (unsigned n = 0; o->args && o->args[n]; n++)
+        args[n + 1] = o->args[n];
+    with.args = args;
     memset(r, 0, sizeof(*r));
-    r->w = wire_start(o);
+    r->w = wire_start(&with);
     assert_true(feed_probe(r->w, VIOFS_FEATURE_FEED) & VIOFS_FEATURE_FEED);
     assert_ok(fe_req_init(r->w->fe, &r->events, 4096, ROOM + 16));
     assert_ok(fe_req_init(r->w->fe, &r->watch, 4096, 4096));

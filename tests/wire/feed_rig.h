@@ -40,6 +40,8 @@ struct feed_rig {
 #define feed_up(...)                                                                               \
     feed_start(&(struct wire_options){.args = (const char *const[]){__VA_ARGS__, NULL}})
 struct feed_rig *feed_start(const struct wire_options *o);
+/** feed_backend() - the --watch option of this run ($VIOFS_TEST_WATCH) */
+const char *feed_backend(void);
 /** feed_probe() - Return: the features that were agreed */
 uint32_t feed_probe(struct wire *w, uint32_t wanted);
 

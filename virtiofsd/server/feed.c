@@ -340,6 +340,12 @@ int feed_new(struct server *srv)
 
     if (conf->watch == WATCH_NEVER)
         return 0;
+    if (conf->watch == WATCH_FANOTIFY && !srv->sb.can_handles) {
+        log_error(
+            "--watch=fanotify needs file handles: leave --inode-file-handles=never out, or use "
+            "--watch=inotify");
+        return -EOPNOTSUPP;
+    }
     f = calloc(1, sizeof(*f));
     if (!f)
         return -ENOMEM;
@@ -348,7 +354,10 @@ int feed_new(struct server *srv)
         .proc_fd = srv->sb.proc_fd,
         .how = conf->watch,
         .limit = (uint32_t)conf->watch_limit,
-        .can_handles = srv->sb.can_handles,
+        .fanotify_fd = srv->sb.fanotify_fd,
+        .root_fd = srv->sb.root_fd,
+        .mountinfo_fd = srv->sb.mountinfo_fd,
+        .mount_prefix = srv->sb.mount_prefix,
         .ready = ready,
         .covered = covered,
         .ctx = srv,

@@ -30,6 +30,8 @@
 
 void crawl_add(struct watch *w, struct wdir *d, struct subtree *job, enum arrival arrival)
 {
+    if (w->backend->whole)
+        return;
     if (d->queued) {
         if (job && d->job != job)
             job->joined = true;

@@ -442,7 +442,7 @@ static void move_begins(struct watch *w, struct wdir *d, const struct event *ev)
 static void dir_appears(struct watch *w, struct wdir *d, const struct event *ev,
                         enum arrival arrival)
 {
-    if (!dir_wanted(d) || dir_by_place(w, d, ev->name, ev->len))
+    if (w->backend->whole || !dir_wanted(d) || dir_by_place(w, d, ev->name, ev->len))
         return;
     struct wdir *child = dir_new(w);
     if (!child || dir_place(w, child, d, ev->name, ev->len) < 0) {

@@ -38,7 +38,8 @@ int watch_new(struct watch **out, const struct watch_params *p)
     if (!w)
         return -ENOMEM;
     w->p = *p;
-    w->epoll_fd = w->wake_fd = w->fd = w->mark_fd = -1;
+    w->epoll_fd = w->wake_fd = w->fd = w->mark_fd = w->fs_fd = -1;
+    w->own_pid = getpid();
     pthread_mutex_init(&w->lock, NULL);
     int r = records_new(&w->records, 0, 0);
     if (r == 0)
@@ -138,11 +139,13 @@ static void close_backend(struct watch *w)
 
 static int open_backend(struct watch *w)
 {
-    const struct backend *b = &backend_inotify;
+    const struct backend *b = w->p.how == WATCH_FANOTIFY ? &backend_fanotify : &backend_inotify;
     int fd = b->open(w);
 
-    if (fd < 0)
+    if (fd < 0) {
+        b->close(w);
         return fd;
+    }
     w->backend = b;
     atomic_store(&w->needs_own, b->position != NULL);
     int r = poll_fd(w, fd, EPOLLIN);
@@ -323,11 +326,17 @@ static int add_subtree(struct watch *w, struct inode *dir, uint64_t number, uint
     s->number = number;
     s->partial = !inode_mount_local(w->p.tree, dir);
     s->root = dir_by_node(w, inode_id(dir));
+    if (w->backend->whole && w->has_mounts)
+        s->partial = true;
+    if (w->backend->refresh)
+        w->backend->refresh(w);
     s->next = w->subtrees;
     w->subtrees = s;
     w->n_subtrees++;
     if (s->root) {
         s->root->roots++;
+        if (w->backend->whole && age_ms)
+            dir_tell(w, s->root, VIOFS_RESCAN, true, NULL, 0);
         crawl_add(w, s->root, s, age_ms ? ARRIVAL_MOVED : ARRIVAL_KNOWN);
     }
     return 0;

@@ -38,14 +38,24 @@ struct watch_params {
     struct tree *tree;
     int proc_fd; /* borrowed; /proc/self/fd */
     enum conf_watch how;
-    uint32_t limit;   /* directories that may be covered */
-    bool can_handles; /* file handles can be opened */
+    uint32_t limit; /* directories that may be covered */
+    /* WATCH_FANOTIFY */
+    int fanotify_fd;          /* borrowed; watch_mark()'s */
+    int root_fd;              /* borrowed; O_PATH of the share */
+    int mountinfo_fd;         /* borrowed */
+    const char *mount_prefix; /* of paths in the share, as the kernel tells them; "" or absolute */
     /** ready() - records wait; called on the watch thread, with no lock held */
     void (*ready)(void *ctx);
     /** covered() - the subtree of that number is; likewise. @whole: all of it */
     void (*covered)(void *ctx, uint64_t number, bool whole);
     void *ctx;
 };
+
+/**
+ * watch_mark() - before the sandbox closes: WATCH_FANOTIFY's mark on the file system of @share
+ * Return: descriptor; -errno (message printed).
+ */
+int watch_mark(const char *share);
 
 /** watch_new() - starts nothing. Return: 0, -ENOMEM, -EOPNOTSUPP with WATCH_NEVER. */
 int watch_new(struct watch **w, const struct watch_params *p);

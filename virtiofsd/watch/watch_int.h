@@ -88,6 +88,7 @@ struct half_move {
 
 struct backend {
     const char *name;
+    bool whole; /* all of the file system is reported: subtrees need not be crawled */
     /** open() - Return: descriptor to be polled, or -errno */
     int (*open)(struct watch *w);
     void (*close)(struct watch *w);
@@ -98,10 +99,13 @@ struct backend {
     size_t (*read)(struct watch *w);
     /** position() - of the stream; NULL: the events say whose they are */
     uint64_t (*position)(struct watch *w);
+    /** refresh() - subtrees have changed; may be NULL */
+    void (*refresh)(struct watch *w);
     /** mark() - put an event of its own kind behind all others */
     void (*mark)(struct watch *w);
 };
-extern const struct backend backend_inotify;
+extern const struct backend backend_inotify, backend_fanotify;
+#define STRANGERS 4096u
 
 struct watch {
     struct watch_params p;
@@ -114,6 +118,10 @@ struct watch {
     int fd;                        /* the backend's, or -1 */
     int mark_fd, mark_wd;          /* inotify.c */
     uint64_t read_bytes;           /* inotify.c: of the stream */
+    int fs_fd;                     /* fanotify.c: the share's root, or -1 */
+    pid_t own_pid;
+    uint32_t cookie;
+    struct dir_key *strangers; /* directories of no interest */
 
     struct records *records;
     struct expects *expects;
@@ -129,6 +137,7 @@ struct watch {
     struct wdir *sweep;           /* to be looked at next */
     struct subtree *subtrees;
     uint32_t n_subtrees;
+    bool has_mounts; /* other file systems are mounted in the share */
     uint64_t overflows;
     bool told_limit, told_kernel_limit, told_failure;
 };
@@ -177,7 +186,7 @@ void dirs_clear(struct watch *w);
 
 /* ---- crawl.c --------------------------------------------------------------------------------- */
 
-/** crawl_add() - lock held: cover @d and what is below. @job: for whom; NULL */
+/** crawl_add() - lock held: cover @d and what is below, if that needs to be done. @job: for whom; NULL */
 void crawl_add(struct watch *w, struct wdir *d, struct subtree *job, enum arrival arrival);
 /** crawl_cancel() - lock held: @d is not to be crawled any more */
 void crawl_cancel(struct watch *w, struct wdir *d);
