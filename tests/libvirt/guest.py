@@ -68,5 +68,6 @@ class Guest:
         return output
 
     def mount(self, tag):
-        """Mount a share at /mnt/TAG."""
-        self.says(f"mkdir -p /mnt/{tag} && mount -t virtiofs {tag} /mnt/{tag}")
+        """Mount a share at /mnt/TAG. The device may have been plugged in just now: the guest gets some time to see it."""
+        self.says(f"mkdir -p /mnt/{tag} && for i in $(seq 100); do mount -t virtiofs {tag} /mnt/{tag} 2>/dev/null && break;"
+                  f" sleep 0.2; done; grep -q ' /mnt/{tag} virtiofs ' /proc/mounts")
