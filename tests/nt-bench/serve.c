@@ -20,6 +20,8 @@
  *     costs              what driver and device did since the last time
  *     held               requests that the device has
  *
+ *   With --virtio-win the device takes what virtio-win's driver takes (virtio_win.h).
+ *
  *   At the end the device is removed, the driver unloaded, and the ledger closed. The exit status is 0
  *   only if nobody complained in all that time, so a test that ignores it has proved nothing.
  *
@@ -39,6 +41,7 @@
 #include "tests/nt-bench/bench_host.h"
 #include "tests/nt-bench/serve.h"
 #include "tests/nt-bench/served.h"
+#include "tests/nt-bench/virtio_win.h"
 #include "tests/nt-bench/wire.h"
 
 #define CLOSE_PATIENCE_MS 15000 /* for programs to close a device that has gone */
@@ -47,6 +50,7 @@ static struct {
     const char *path, *slot;
     char daemon[108];
     struct vdev_options device;
+    bool virtio_win; /* what the other driver would not take is refused */
     int listener;
     int plug;   /* connection to the slot, -1: the device is not plugged in */
     bool there; /* it has not been removed */
@@ -91,32 +95,10 @@ static void *send_results(void *arg)
 
         reply(c, &r, s.out);
         served_free(c->handle, io);
+        if (serve.virtio_win)
+            virtio_win_end();
     }
     return NULL;
-}
-
-/* Return: false when the caller does not keep to serve.h */
-static bool start_ioctl(struct conn *c, const struct serve_call *call)
-{
-    bool with_data = (call->code & 3) == 1; /* METHOD_IN_DIRECT */
-    struct served_io *io;
-    uint8_t *in, *out;
-    bool ok;
-
-    if (call->in_len > SERVE_MAX_DATA || call->out_len > SERVE_MAX_DATA ||
-        call->data_len != call->in_len + (with_data ? call->out_len : 0))
-        return false;
-    in = malloc(call->in_len + 1u);
-    if (!in)
-        ver_stop("bench", "out of memory");
-    ok = wire_receive(c->fd, in, call->in_len) == 0;
-    if (ok) {
-        io = served_new(c->handle, call->id, call->code, in, call->in_len, call->out_len, &out);
-        ok = !with_data || wire_receive(c->fd, out, call->out_len) == 0;
-        served_send(c->handle, io); /* it must come back, even if nobody will want it */
-    }
-    free(in);
-    return ok;
 }
 
 static bool skip(struct conn *c, uint32_t n)
@@ -127,6 +109,47 @@ static bool skip(struct conn *c, uint32_t n)
         if (wire_receive(c->fd, bytes, n < sizeof(bytes) ? n : sizeof(bytes)) < 0)
             return false;
     return true;
+}
+
+/* The other driver ends it at once. Return: as start_ioctl() */
+static bool refuse_ioctl(struct conn *c, const struct serve_call *call, uint32_t status)
+{
+    struct serve_reply r = {.op = SERVE_IOCTL, .status = status, .id = call->id};
+
+    if (!skip(c, call->data_len))
+        return false;
+    reply(c, &r, NULL);
+    return true;
+}
+
+/* Return: false when the caller does not keep to serve.h */
+static bool start_ioctl(struct conn *c, const struct serve_call *call)
+{
+    bool with_data = (call->code & 3) == 1; /* METHOD_IN_DIRECT */
+    struct served_io *io;
+    uint32_t refused;
+    uint8_t *in, *out;
+    bool ok;
+
+    if (call->in_len > SERVE_MAX_DATA || call->out_len > SERVE_MAX_DATA ||
+        call->data_len != call->in_len + (with_data ? call->out_len : 0))
+        return false;
+    refused = serve.virtio_win ? virtio_win_refuses(call->code, call->in_len, call->out_len) : 0;
+    if (refused)
+        return refuse_ioctl(c, call, refused);
+    in = malloc(call->in_len + 1u);
+    if (!in)
+        ver_stop("bench", "out of memory");
+    ok = wire_receive(c->fd, in, call->in_len) == 0;
+    if (ok) {
+        io = served_new(c->handle, call->id, call->code, in, call->in_len, call->out_len, &out);
+        ok = !with_data || wire_receive(c->fd, out, call->out_len) == 0;
+        if (serve.virtio_win)
+            virtio_win_begin();
+        served_send(c->handle, io); /* it must come back, even if nobody will want it */
+    }
+    free(in);
+    return ok;
 }
 
 /* Calls until SERVE_CLOSE. Return: was there one? */
@@ -420,21 +443,18 @@ static int usage(void)
     fprintf(
         stderr,
         "usage: nt-bench --serve SOCKET --driver FILE --daemon SOCKET [--slot SOCKET] [--tag TAG]\n"
-        "                [--queues N] [--queue-size N] [--unplugged]\n");
+        "                [--queues N] [--queue-size N] [--unplugged] [--virtio-win]\n");
     return 2;
 }
 
 static int parse(int argc, char **argv, bool *unplugged)
 {
-    static const struct option options[] = {{"serve", required_argument, NULL, 's'},
-                                            {"driver", required_argument, NULL, 'd'},
-                                            {"daemon", required_argument, NULL, 'v'},
-                                            {"slot", required_argument, NULL, 'p'},
-                                            {"tag", required_argument, NULL, 't'},
-                                            {"queues", required_argument, NULL, 'q'},
-                                            {"queue-size", required_argument, NULL, 'n'},
-                                            {"unplugged", no_argument, NULL, 'u'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"serve", required_argument, NULL, 's'},      {"driver", required_argument, NULL, 'd'},
+        {"daemon", required_argument, NULL, 'v'},     {"slot", required_argument, NULL, 'p'},
+        {"tag", required_argument, NULL, 't'},        {"queues", required_argument, NULL, 'q'},
+        {"queue-size", required_argument, NULL, 'n'}, {"unplugged", no_argument, NULL, 'u'},
+        {"virtio-win", no_argument, NULL, 'w'},       {NULL, 0, NULL, 0}};
     int c;
 
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -463,6 +483,9 @@ static int parse(int argc, char **argv, bool *unplugged)
             break;
         case 'u':
             *unplugged = true;
+            break;
+        case 'w':
+            serve.virtio_win = true;
             break;
         default:
             return usage();
