@@ -27,10 +27,14 @@ def make_shares(work):
     return shares
 
 
-def command(chain, arguments=()):
+def command(chain, arguments=(), plain="plain"):
+    """plain: the tag of the share that is to be the plain volume; the only one, if it is another."""
     words = [os.path.join(BUILD, "wine", "conformance")]
+    kinds = [tag for tag, _, _ in VOLUMES] if plain == "plain" else [plain]
     for share in chain.shares:
-        words += ["--" + share.tag, f"{chain.door_of(share)}={share.directory}"]
+        if share.tag in kinds:
+            words += ["--" + (share.tag if share.tag != plain else "plain"),
+                      f"{chain.door_of(share)}={share.directory}"]
     return words + list(arguments)
 
 
