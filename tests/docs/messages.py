@@ -89,11 +89,11 @@ def c_messages(source):
 
 
 def shell_messages(source):
-    """What die is given, whose words are one message, and the first word of run."""
+    """What die is given, whose words are one message, and the first word of run and of those that ask."""
     quoted = r'"((?:[^"\\]|\\.)*)"'
     found = [" ".join(re.findall(quoted, match.group(1)))
              for match in re.finditer(rf'\bdie ((?:{quoted}\s*(?:\\\n\s*)?)+)', source)]
-    found += re.findall(rf'\brun {quoted}', source)
+    found += re.findall(rf'\b(?:run|ask_passphrase) {quoted}', source)
     for text in found:
         text = re.sub(r"\$\{\w+:\+([^}]*)\}", r"\1", text)  # said only if the variable is set
         text = normal(re.sub(r"\$\((?:[^()]|\([^()]*\))*\)|\$\{[^}]*\}|\$\w+", GAP, text))

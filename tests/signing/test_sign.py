@@ -38,7 +38,7 @@ PROGRAMS = ("virtiofs.exe", "viofs-driver.exe", "viofs-service.exe")
 INPUTS = ("viofs.sys", "viofs.inf", "LICENSE") + PROGRAMS
 SIGNED = ("viofs.sys", "viofs.cat", "virtiofs-setup.exe") + PROGRAMS
 SECRET = "correct horse battery"
-SETTINGS = ("CERT", "KEY", "CHAIN", "PASSFILE", "PASS", "TIMESTAMP", "TIMESTAMP_CHAIN", "SOURCE_DATE_EPOCH")
+SETTINGS = ("CERT", "KEY", "MODULE", "CHAIN", "PASSFILE", "PASS", "TIMESTAMP", "TIMESTAMP_CHAIN", "SOURCE_DATE_EPOCH")
 
 STAND_IN = """#!/bin/sh
 cp "$1/virtiofs.exe" "$1/virtiofs-setup.exe"
@@ -365,6 +365,44 @@ def test_a_passphrase_is_seen_in_no_process_list_and_left_in_no_file(world):
         seen = f.read()
     left = [name for name, data in contents(directory).items() if SECRET.encode() in data]
     return status == 0 and "osslsigncode sign" in seen and SECRET not in seen + said and not left
+
+
+def token(world):
+    """Settings for a token, in software, that holds the signer's and the stranger's key."""
+    conf, pin = world.ca.path("softhsm.conf"), world.ca.path("pin")
+    settings = {"SOFTHSM2_CONF": conf, "MODULE": "/usr/lib/softhsm/libsofthsm2.so", "PASSFILE": pin,
+                "KEY": "pkcs11:token=viofs;object=signer;type=private"}
+    if not os.path.exists(conf):
+        tokens = tempfile.mkdtemp(dir=world.ca.dir)
+        world.ca.write("softhsm.conf", f"directories.tokendir = {tokens}\nobjectstore.backend = file\n")
+        world.ca.write("pin", "246810\n")
+        env = dict(os.environ, SOFTHSM2_CONF=conf)
+        commands = [["--init-token", "--free", "--label", "viofs", "--so-pin", "1234", "--pin", "246810"]]
+        for number, name in (("01", "signer"), ("02", "stranger")):
+            openssl("pkcs8", "-topk8", "-nocrypt", "-in", world.ca.path(name + ".key"), "-out", world.ca.path(name + ".p8"))
+            commands.append(["--import", world.ca.path(name + ".p8"), "--token", "viofs", "--label", name,
+                             "--id", number, "--pin", "246810"])
+        for command in commands:
+            subprocess.run(["softhsm2-util", *command], env=env, check=True, capture_output=True)
+    return settings
+
+
+def test_a_key_in_a_token_signs(world):
+    directory = world.directory()
+    status, said = world.sign(directory, **token(world))
+    if status:
+        print(said, file=sys.stderr)
+    return status == 0 and all(world.verify(os.path.join(directory, name))[0] for name in SIGNED)
+
+
+def test_a_token_with_the_wrong_pin_or_key_is_refused(world):
+    settings = token(world)
+    return (world.refused("viofs.sys", **dict(settings, KEY=settings["KEY"].replace("signer", "stranger"))) and
+            world.refused("viofs.sys", **dict(settings, KEY=settings["KEY"].replace("signer", "nobody"))) and
+            world.refused("is the PIN right", **dict(settings, PASSFILE=world.ca.write("wrong_pin", "135\n"))) and
+            world.refused("PIN", "PASSFILE=FILE", **dict(settings, PASSFILE="")) and
+            world.refused("every user", **dict(settings, KEY=settings["KEY"] + "?pin-value=246810")) and
+            world.refused("MODULE=FILE", **dict(settings, MODULE="")))
 
 
 def test_time_stamps_are_set_and_checked(world):
