@@ -7,6 +7,10 @@
 needs_root "libvirt" "mounts and control groups of its own are root's"
 guest_begin
 
+stage_clean_up() {
+    "$VIOFS_TOP/tests/private-host" --sweep
+}
+
 install_it() {
     make -s -C "$VIOFS_TOP" install PREFIX=/usr "DESTDIR=$work/installed" "BUILD=$VIOFS_BUILD"
 }
