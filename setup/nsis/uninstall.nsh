@@ -68,7 +68,11 @@ Function un.AllSteps
   DeleteRegKey HKLM "${KEY_RECORD}"
   DeleteRegKey /ifempty HKLM "Software\viofs"
   Delete "$INSTDIR\uninstall.exe"
-  RMDir "$INSTDIR"
+  ${If} ${RebootFlag} ; a program is in use still, and goes with the next start
+    RMDir /REBOOTOK "$INSTDIR"
+  ${Else}
+    RMDir "$INSTDIR"
+  ${EndIf}
   ${Say} "viofs is removed."
   ${If} ${RebootFlag}
     SetErrorLevel ${EXIT_RESTART}

@@ -30,7 +30,8 @@ def foreign(changed):
 def test_without_winfsp(tap, m):
     """Steps in the wrong order: viofs first, WinFsp afterwards; then setup once more."""
     outcome = m.setup("/WITHOUTWINFSP")
-    tap.result(outcome.code == 0 and "WinFsp is missing" in outcome.said, "setup goes on without WinFsp if told to", outcome)
+    tap.result(outcome.code == 0 and "WinFsp is missing" in outcome.said, "setup goes on without WinFsp if told to",
+               outcome)
     tap.result(m.service_state() == "STOPPED", "the service is registered, and waits", m.service_state())
     m.put_winfsp()
     outcome = m.call(f'"{DIR}\\viofs-service.exe" start')
@@ -57,7 +58,8 @@ def test_installation(tap, m, before):
     tap.result(value(SERVICE, "ImagePath") == r'"\"C:\\Program Files\\viofs\\virtiofs.exe\""' and
                value(SERVICE, "Start") == "dword:00000002" and value(SERVICE, "ObjectName") == '"LocalSystem"',
                "the service starts by itself, from a path in quotation marks", value(SERVICE, "ImagePath"))
-    tap.result(value(SERVICE, "DependOnService") == 'str(7):"VirtioFsDrv\\0"', "after the driver", value(SERVICE, "DependOnService"))
+    tap.result(value(SERVICE, "DependOnService") == 'str(7):"VirtioFsDrv\\0"', "after the driver",
+               value(SERVICE, "DependOnService"))
     tap.result(m.service_state() == "RUNNING", "and runs", m.service_state())
     tap.result(value(LAUNCHER, "Executable") == r'"C:\\Program Files\\viofs\\virtiofs.exe"' and
                value(LAUNCHER, "CommandLine") == '"-t %1 -m %2"' and value(LAUNCHER, "JobControl") == "dword:00000001",
@@ -70,13 +72,15 @@ def test_installation(tap, m, before):
     menu = "C:\\ProgramData\\Microsoft\\Windows\\Start Menu\\Programs\\viofs\\Shares of the host.lnk"
     with open(m.unix(menu), "rb") as f:
         link = f.read()
-    tap.result('/k ""C:\\Program Files\\viofs\\virtiofs.exe" list"'.encode("utf-16-le") in link and "cmd.exe".encode("utf-16-le") in link.lower(),
+    command = '/k ""C:\\Program Files\\viofs\\virtiofs.exe" list"'
+    tap.result(command.encode("utf-16-le") in link and "cmd.exe".encode("utf-16-le") in link.lower(),
                "the Start menu has a link to `virtiofs.exe list` whose window stays open")
 
 
 def test_upgrade(tap, m):
     """What the user has changed since stays."""
-    m.must("reg", "add", "HKLM\\" + SETTINGS + "\\Shares\\projects", "/v", "MountPoint", "/t", "REG_SZ", "/d", "P:", "/f")
+    m.must("reg", "add", "HKLM\\" + SETTINGS + "\\Shares\\projects", "/v", "MountPoint", "/t", "REG_SZ", "/d", "P:",
+           "/f")
     m.must("reg", "add", "HKLM\\" + SETTINGS, "/v", "FileSystemName", "/t", "REG_SZ", "/d", "exFAT", "/f")
     m.must("reg", "add", "HKLM\\" + SERVICE, "/v", "Start", "/t", "REG_DWORD", "/d", "3", "/f")
     m.stop()  # the service control manager reads the start type when it starts
@@ -103,6 +107,16 @@ def test_upgrade(tap, m):
     tap.result(outcome.code == 1638 and DIR in outcome.said, "an installation does not move", outcome)
 
 
+def test_powerless_removal(tap, m):
+    before = m.look()
+    outcome = m.uninstall(by="C:\\prop.exe powerless")
+    tap.result(outcome.code == 5 and not differences(before, m.look()), "the uninstaller needs an administrator",
+               outcome)
+    outcome = m.uninstall("/PURG")
+    tap.result(outcome.code == 87 and not differences(before, m.look()), "and refuses a switch that it does not know",
+               outcome)
+
+
 def differences_of_files(before, now):
     for line in differences(before, now):
         if line[2:].startswith("Program Files\\viofs\\"):
@@ -119,7 +133,8 @@ def test_removal(tap, m, before):
     tap.result(m.service_state() == "ABSENT", "the service is gone", m.service_state())
     m.setup("/DRIVER=0 /SERVICE=0")
     now = m.look()
-    tap.result(m.value(now, SERVICE, "ImagePath") is None and not m.published() and m.value(now, LAUNCHER, "JobControl"),
+    tap.result(m.value(now, SERVICE, "ImagePath") is None and not m.published() and
+               m.value(now, LAUNCHER, "JobControl"),
                "components that are left out are not installed")
     outcome = m.uninstall("/PURGE")
     left = differences(before, m.look())
@@ -153,5 +168,6 @@ def run(tap, m):
     before = m.look()
     test_installation(tap, m, before)
     test_upgrade(tap, m)
+    test_powerless_removal(tap, m)
     test_removal(tap, m, before)
     test_by_itself(tap, m, before)

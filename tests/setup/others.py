@@ -29,7 +29,8 @@ def make_package(m, source):
             shutil.copy(os.path.join(source, file), m.unix(name))
     with open(m.unix("C:\\pkg\\viofs.inf"), encoding="ascii") as f:
         inf = f.read()
-    for old, new in ((r"DefaultDestDir = 13.*", "DefaultDestDir = 12"), ("%13%", "%12%"), (r"NTamd64\.10\.0\.\.\.17763", "NTamd64")):
+    for old, new in ((r"DefaultDestDir = 13.*", "DefaultDestDir = 12"), ("%13%", "%12%"),
+                     (r"NTamd64\.10\.0\.\.\.17763", "NTamd64")):
         inf, count = re.subn(old, new, inf)
         assert count, old
     with open(m.unix("C:\\pkg\\viofs.inf"), "w", encoding="ascii") as f:
@@ -70,8 +71,10 @@ def test_success_without_effect(tap, m):
 def test_device(tap, m):
     outcome = m.driver("install C:\\pkg\\viofs.inf")
     look = m.hive("System")
-    tap.result(outcome.code == 0 and m.value(look, DEVICE, "Service") == '"VirtioFsDrv"', "a device that is there gets the driver", outcome)
-    tap.result(m.value(look, DRIVER, "Start") == "dword:00000003" and m.value(look, DRIVER, "Type") == "dword:00000001" and
+    tap.result(outcome.code == 0 and m.value(look, DEVICE, "Service") == '"VirtioFsDrv"',
+               "a device that is there gets the driver", outcome)
+    tap.result(m.value(look, DRIVER, "Start") == "dword:00000003" and
+               m.value(look, DRIVER, "Type") == "dword:00000001" and
                os.path.exists(m.unix("C:\\windows\\system32\\drivers\\viofs.sys")), "its service and its file are there")
     tap.result(m.value(look, DEVICE + "\\Device Parameters\\Interrupt Management\\MessageSignaledInterruptProperties",
                        "MSISupported") == "dword:00000001" and
@@ -98,7 +101,8 @@ def test_device_of_another_vendor(tap, m):
     outcome = m.driver("install C:\\pkg\\viofs.inf")
     tap.result(outcome.code == 183 and not differences(before, m.look()), "and left alone", outcome)
     outcome = m.driver("install --takeover C:\\pkg\\viofs.inf")
-    tap.result(outcome.code == 0 and device_driver(m) == '"VirtioFsDrv"', "--takeover gives its device to viofs", outcome)
+    tap.result(outcome.code == 0 and device_driver(m) == '"VirtioFsDrv"', "--takeover gives its device to viofs",
+               outcome)
     outcome = m.driver("remove")
     tap.result(outcome.code == 0 and not m.published() and os.path.exists(m.unix(FOREIGN_INF)),
                "its package is in the store still when viofs' has gone", outcome)
@@ -116,7 +120,8 @@ def test_setup_beside_another_vendor(tap, m):
     tap.result(not changed, "with nothing changed", "\n".join(changed))
     outcome = m.setup("/TAKEOVER")
     look = m.look()
-    tap.result(outcome.code == 0 and m.value(look, SERVICE, "ImagePath") == r'"\"C:\\Program Files\\viofs\\virtiofs.exe\""' and
+    tap.result(outcome.code == 0 and
+               m.value(look, SERVICE, "ImagePath") == r'"\"C:\\Program Files\\viofs\\virtiofs.exe\""' and
                m.service_state() == "RUNNING", "/TAKEOVER takes the service", outcome)
     tap.result(m.value(look, SERVICE, "Start") == "dword:00000002" and
                m.value(look, SERVICE, "DependOnService") == 'str(7):"VirtioFsDrv\\0"', "which starts by itself, after the driver")

@@ -28,7 +28,8 @@ def test_killed_then_removed(tap, m, before, step):
     tap.result(found and record is None, f"setup is killed after the step {step}")
     outcome = m.uninstall()
     left = differences(before, m.look())
-    tap.result(outcome.code == 0 and not left, f"{step}: the half of it can be uninstalled", f"{outcome}\n" + "\n".join(left))
+    tap.result(outcome.code == 0 and not left, f"{step}: the half of it can be uninstalled",
+               f"{outcome}\n" + "\n".join(left))
 
 
 def test_killed_then_completed(tap, m, step):
@@ -54,7 +55,8 @@ def test_failing_driver(tap, m, before):
     outcome = m.uninstall()
     m.must("C:\\prop.exe", "device", "remove")
     left = differences(before, m.look())
-    tap.result(outcome.code == 0 and not left, "and the half of it can be uninstalled", f"{outcome}\n" + "\n".join(left))
+    tap.result(outcome.code == 0 and not left, "and the half of it can be uninstalled",
+               f"{outcome}\n" + "\n".join(left))
 
 
 def test_disk(tap, m, work):
@@ -69,10 +71,12 @@ def test_disk(tap, m, work):
     os.symlink(disk, link)
     try:
         outcome = m.setup("/D=S:\\viofs")
-        tap.result(outcome.code == 112 and "disk full" in outcome.said, "a disk that gets full ends setup with 112", outcome)
+        tap.result(outcome.code == 112 and "disk full" in outcome.said, "a disk that gets full ends setup with 112",
+                   outcome)
         allow(12)
         outcome = m.setup("/D=S:\\viofs")
-        tap.result(outcome.code == 0 and m.service_state() == "RUNNING", "with room the next setup completes it", outcome)
+        tap.result(outcome.code == 0 and m.service_state() == "RUNNING", "with room the next setup completes it",
+                   outcome)
         outcome = m.setup(exe="C:\\virtiofs-setup-9.exe")  # which knows where viofs is
         tap.result(outcome.code == 112 and m.service_state() == "RUNNING" and
                    sorted(os.listdir(os.path.join(disk, "viofs"))) == sorted(SHIPPED),

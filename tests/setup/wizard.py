@@ -74,8 +74,8 @@ class Wizard:
         window = subprocess.run(["xdotool", "search", "--onlyvisible", "--name", "viofs"], env=self.m.env, check=True,
                                 capture_output=True, text=True, timeout=20).stdout.split()[-1]
         path = os.path.join(self.pictures, f"setup-{name}.png")
-        subprocess.run(["import", "-window", window, "-strip", "+dither", "-colors", "64", "png8:" + path], env=self.m.env, check=True,
-                       timeout=20)
+        subprocess.run(["import", "-window", window, "-strip", "+dither", "-colors", "64", "png8:" + path],
+                       env=self.m.env, check=True, timeout=20)
 
 
 def run(tap, m):
@@ -94,16 +94,19 @@ def run(tap, m):
             del m.env["DISPLAY"]
     m.start()
     look = m.look()
-    tap.result(m.value(look, RECORD, "Version") is not None and m.value(look, LAUNCHER, "JobControl") == "dword:00000001",
+    tap.result(m.value(look, RECORD, "Version") is not None and
+               m.value(look, LAUNCHER, "JobControl") == "dword:00000001",
                "the wizard has installed")
     tap.result(m.value(look, SETTINGS, "CaseInsensitive") == "dword:00000001", "with the setting that was clicked")
-    tap.result("viofs" in (m.value(look, SERVICE, "ImagePath") or ""), "and has taken the service that it was told to take")
+    tap.result("viofs" in (m.value(look, SERVICE, "ImagePath") or ""),
+               "and has taken the service that it was told to take")
     tap.result(m.uninstall("/PURGE").code == 0, "what the wizard installed can be uninstalled")
 
 
 def click_through(tap, m, pictures):
     log = open(m.log, "ab")
-    setup = subprocess.Popen(["wine", "C:\\virtiofs-setup.exe"], env=m.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    setup = subprocess.Popen(["wine", "C:\\virtiofs-setup.exe"], env=m.env, stdin=subprocess.DEVNULL, stdout=log,
+                             stderr=log)
     wizard = Wizard(m, pictures)
     try:
         for text, keys, name in PAGES:
