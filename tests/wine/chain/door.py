@@ -6,10 +6,12 @@ import struct
 
 CALL = struct.Struct("<4IQ8I2Q")
 REPLY = struct.Struct("<2I2Q")
-CREATE, CLOSE, READ = 1, 3, 4
+CREATE, CLOSE, READ, QUERY_INFO, SET_INFO, QUERY_DIR, QUERY_EA, SET_EA = 1, 3, 4, 7, 8, 11, 14, 15
 GENERIC_READ, GENERIC_WRITE = 0x120089, 0x120116
 OPEN, MAKE = 1, 2
 SHARE_ALL = 7
+DIRECTORY_FILE = 1
+BASIC, EA_SIZE = 4, 7  # FILE_INFORMATION_CLASS
 
 
 class Door:
@@ -26,11 +28,11 @@ class Door:
     def __exit__(self, kind, value, trace):
         self.socket.close()
 
-    def send(self, op, handle=0, name="", u32=(), u64=()):
+    def send(self, op, handle=0, name="", u32=(), u64=(), data=b""):
         name = name.encode("utf-16-le")
         u32 = (list(u32) + [0] * 8)[:8]
         u64 = (list(u64) + [0] * 2)[:2]
-        self.socket.sendall(CALL.pack(op, len(name), 0, 0, handle, *u32, *u64) + name)
+        self.socket.sendall(CALL.pack(op, len(name), len(data), 0, handle, *u32, *u64) + name + data)
 
     def receive(self):
         """Return: status, handle, data of the oldest call without an answer."""
@@ -56,6 +58,26 @@ class Door:
         if status:
             raise OSError(f"{name}: status {status:#x}")
         return handle
+
+    def call(self, op, handle=0, name="", u32=(), u64=(), data=b""):
+        """Return: handle and data; OSError with the status when it failed."""
+        self.send(op, handle, name, u32, u64, data)
+        status, handle, data = self.receive()
+        if status >= 0xC0000000:
+            raise OSError(f"{name or op}: status {status:#x}")
+        return handle, data
+
+    def create(self, name, access, disposition=OPEN, options=0, attributes=0):
+        return self.call(CREATE, name=name, u32=(access, disposition, options, attributes, SHARE_ALL))[0]
+
+    def close(self, handle):
+        self.call(CLOSE, handle)
+
+    def query(self, handle, kind, room):
+        return self.call(QUERY_INFO, handle, u32=(kind, room))[1]
+
+    def set(self, handle, kind, data):
+        self.call(SET_INFO, handle, u32=(kind,), data=data)
 
     def send_read(self, handle, offset, length):
         self.send(READ, handle=handle, u32=(length,), u64=(offset,))
