@@ -13,8 +13,8 @@
  *   WinFsp applies patterns itself, and does so to a listing it has cached; only a pattern without wildcards
  *   comes here, as GetDirInfoByName, and costs one lookup at most.
  *
- *   What the host sends without attributes, and links, of which Windows wants to know whether they lead to a
- *   directory, take further questions. They are asked between two steps of the stream, never inside one.
+ *   What the host sends without attributes, files of hosts that do not tell what is stored of them, and links, of which
+ *   Windows wants to know whether they lead to a directory, take further questions. They are asked between two steps of the stream, never inside one.
  *
  *   An error in the middle is reported by the call that would have to start with it.
  *
@@ -36,6 +36,7 @@ struct listing {
     uint8_t *buf;
     ULONG room, used;
     bool full;
+    bool asks_stored; /* the host has to be asked for what is stored of each file */
     /* the entry that the stream stopped at because it takes further questions */
     bool waiting;
     struct cli_dirent entry;
@@ -87,12 +88,19 @@ static bool put_entry(struct listing *l, const struct cli_dirent *e, bool link_t
     return put(l, name, false, &info, e->cookie);
 }
 
+static bool is_whole(const struct listing *l, const struct cli_dirent *e, uint32_t type)
+{
+    if (!e->has_attr || type == SVC_IFLNK)
+        return false;
+    return !l->asks_stored || e->attr.meta_known || (type != SVC_IFREG && type != SVC_IFDIR);
+}
+
 static bool take(void *user, const struct cli_dirent *e)
 {
     struct listing *l = user;
     uint32_t type = e->has_attr ? e->attr.mode & SVC_IFMT : e->type;
 
-    if (e->has_attr && type != SVC_IFLNK)
+    if (is_whole(l, e, type))
         return put_entry(l, e, false);
     if (e->name_len > SVC_NAME_BYTES)
         return true;
@@ -188,6 +196,7 @@ NTSTATUS WINAPI svc_cb_read_directory(struct winfsp_file_system *fs, void *ctx, 
     struct svc_open *o = ctx;
     struct listing l = {.o = o, .buf = buf, .room = len};
     uint64_t cookie = COOKIE_START;
+    struct cli_session session;
     int r = 1;
 
     (void)fs, (void)pattern;
@@ -195,6 +204,8 @@ NTSTATUS WINAPI svc_cb_read_directory(struct winfsp_file_system *fs, void *ctx, 
         return STATUS_NOT_A_DIRECTORY;
     if (marker)
         memcpy(&cookie, marker, sizeof(cookie));
+    cli_session_get(o->v->client, &session);
+    l.asks_stored = o->v->rules.stored && !session.meta;
     AcquireSRWLockExclusive(&o->lock);
     if (put_dots(&l, &cookie))
         r = fill_from(&l, cookie);
