@@ -15,7 +15,7 @@
 
 #include "tests/wire/wire.h"
 
-#define FEED_TEXT 65536u
+#define FEED_TEXT 262144u /* what is older goes when half of it is full */
 
 struct feed_rig {
     struct wire *w;
@@ -30,7 +30,8 @@ struct feed_rig {
     unsigned n_names;
     char text[FEED_TEXT]; /* records since the last feed_take() */
     size_t len;
-    uint64_t records; /* ever */
+    const char *waits_for; /* for a message */
+    uint64_t records;      /* ever */
     uint32_t last_flags;
     struct fe_req watch;
     uint64_t watch_unique;
@@ -53,6 +54,8 @@ ssize_t feed_wait(struct feed_rig *r);
 bool feed_poll(struct feed_rig *r);
 /** feed_changes() - all that has been told up to now, once; the fence is made in the root */
 const char *feed_changes(struct feed_rig *r);
+/** feed_next() - wait for one reply and add what it brings */
+void feed_next(struct feed_rig *r);
 /** feed_until() - wait for records until one line is @line */
 void feed_until(struct feed_rig *r, const char *line);
 

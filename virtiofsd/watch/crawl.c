@@ -66,12 +66,18 @@ static void dequeue(struct watch *w, struct wdir *d)
     d->queued = false;
 }
 
-static void finished(struct subtree *job, bool partly)
+static void finished(struct subtree *job)
 {
-    if (!job)
-        return;
-    job->outstanding--;
-    job->partial |= partly;
+    if (job)
+        job->outstanding--;
+}
+
+/* Not all of the subtrees that @d belongs to is covered, whoever had it crawled. */
+static void mark_partial(struct watch *w, const struct wdir *d)
+{
+    for (; d; d = d->parent)
+        for (struct subtree *s = d->roots ? w->subtrees : NULL; s; s = s->next)
+            s->partial |= s->root == d;
 }
 
 void crawl_cancel(struct watch *w, struct wdir *d)
@@ -79,7 +85,7 @@ void crawl_cancel(struct watch *w, struct wdir *d)
     if (!d->queued)
         return;
     dequeue(w, d);
-    finished(d->job, false);
+    finished(d->job);
     d->job = NULL;
 }
 
@@ -249,6 +255,7 @@ static void not_covered(struct watch *w, struct wdir *d, enum arrival arrival, i
 {
     if (err == -ENOENT || err == -ENOTDIR || err == -ESTALE)
         return; /* it has gone; there is an event for that */
+    mark_partial(w, d);
     if (arrival != ARRIVAL_KNOWN)
         dir_tell(w, d, VIOFS_UNCOVERED, true, NULL, 0);
 }
@@ -289,10 +296,10 @@ bool crawl_one(struct watch *w)
 
     bool whole = one && read_directory(w, one, fd, arrival);
     pthread_mutex_lock(&w->lock);
-    /* One that has gone meanwhile leaves nothing uncovered. */
-    bool gone = one ? w->crawling != one : err == -ENOENT || err == -ESTALE || err == 0;
+    if (one && !whole && w->crawling == one) /* else it has gone meanwhile */
+        mark_partial(w, one);
     w->crawling = NULL;
-    finished(w->crawling_for, !whole && !gone);
+    finished(w->crawling_for);
     w->crawling_for = NULL;
     pthread_mutex_unlock(&w->lock);
     return true;

@@ -378,6 +378,8 @@ void dir_tell(struct watch *w, const struct wdir *d, uint32_t action, bool is_di
     size_t at = sizeof(path); /* it is built from its end */
     bool fits = len <= at;
 
+    if (!d->node && !dir_wanted(d))
+        return; /* the sweeper has not come to it yet */
     if (fits && len)
         memcpy(path + (at -= len), name, len);
     for (; !d->node && d->parent; d = d->parent) {
@@ -432,6 +434,7 @@ static void move_begins(struct watch *w, struct wdir *d, const struct event *ev)
     m->from = d;
     m->child = ev->is_dir ? dir_by_place(w, d, ev->name, ev->len) : NULL;
     m->cookie = ev->cookie;
+    m->looks = 0;
     m->is_dir = ev->is_dir;
     m->ours = ev->ours;
     m->len = ev->len < sizeof(m->name) ? ev->len : sizeof(m->name) - 1;

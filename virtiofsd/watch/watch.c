@@ -13,7 +13,7 @@
  *
  * Ownership: struct watch owns all of it but the tree.
  * Locks: see watch.h. Callbacks are called without it.
- * syscalls: epoll_create1 epoll_ctl epoll_wait epoll_pwait eventfd2 write unshare fchdir close futex
+ * syscalls: sched_yield epoll_create1 epoll_ctl epoll_wait epoll_pwait eventfd2 write unshare fchdir close futex
  */
 #include <sched.h>
 #include <sys/epoll.h>
@@ -23,6 +23,12 @@
 #include "host/log.h"
 #include "host/thread.h"
 #include "watch/watch_int.h"
+
+/*
+ * How often to look for the other half of a rename. The kernel queues it a moment after the first one, in the same
+ * system call, perhaps on another processor; or never, if the other directory is not watched.
+ */
+#define MOVE_LOOKS 20u
 
 static void wake(struct watch *w)
 {
@@ -59,6 +65,11 @@ static bool step(struct watch *w)
 {
     pthread_mutex_lock(&w->lock);
     size_t n = w->backend ? w->backend->read(w) : 0;
+    if (n == 0 && w->moving.from && w->moving.looks++ < MOVE_LOOKS) {
+        pthread_mutex_unlock(&w->lock);
+        sched_yield();
+        return true;
+    }
     if (n == 0)
         dirs_settle(w);
     bool crawl = n == 0 && w->crawl_first, sweep = n == 0 && !crawl && w->sweep;

@@ -81,6 +81,7 @@ struct half_move {
     struct wdir *from; /* NULL: none */
     struct wdir *child;
     uint32_t cookie;
+    unsigned looks; /* for the other half, in vain */
     bool is_dir, ours;
     size_t len;
     char name[256];
