@@ -128,6 +128,7 @@ static int store(struct cli *c, struct cli_node *n, const struct cli_attr *a, ui
         n->has_attr = true;
         n->attr_until = n->mode_until = valid_ms ? cli_clock_ms() + valid_ms : 0;
         n->attr_long = valid_ms >= LONG_MS;
+        n->size_doubt = false;
         if (a->meta_known || a->extended)
             n->meta_until = n->attr_until;
         n->heard = atomic_fetch_add(&c->heard, 1) + 1;
@@ -156,6 +157,7 @@ int cli_attr_store(struct cli *c, struct cli_node *n, const struct cli_attr *a, 
 void cli_attr_changed(struct cli *c, struct cli_node *n)
 {
     cli_mutex_lock(&n->lock);
+    n->size_doubt = true;
     n->heard = n->attr_until = n->mode_until = n->meta_until = 0;
     n->attr_changed = atomic_fetch_add(&c->clock, 1) + 1;
     cli_mutex_unlock(&n->lock);
@@ -176,6 +178,16 @@ void cli_attr_wrote(struct cli *c, struct cli_node *n, uint64_t end, uint64_t st
     cli_mutex_unlock(&n->lock);
 }
 
+/** cli_attr_appended() - see client_int.h */
+void cli_attr_appended(struct cli *c, struct cli_node *n, uint64_t bytes)
+{
+    cli_mutex_lock(&n->lock);
+    n->attr.size += bytes;
+    n->heard = n->attr_until = n->mode_until = 0;
+    n->attr_changed = atomic_fetch_add(&c->clock, 1) + 1;
+    cli_mutex_unlock(&n->lock);
+}
+
 bool cli_attr_peek(struct cli *c, struct cli_node *n, struct cli_attr *out)
 {
     bool holds;
@@ -186,6 +198,20 @@ bool cli_attr_peek(struct cli *c, struct cli_node *n, struct cli_attr *out)
         *out = n->attr;
     cli_mutex_unlock(&n->lock);
     return holds;
+}
+
+/** cli_size_known() - see client_int.h */
+bool cli_size_known(struct cli *c, struct cli_node *n, bool lately)
+{
+    bool known;
+
+    (void)c;
+    cli_mutex_lock(&n->lock);
+    known = n->has_attr && !n->size_doubt;
+    if (lately && n->attr_until) /* a host that lets nothing be cached is not asked each time */
+        known = known && cli_clock_ms() < n->attr_until;
+    cli_mutex_unlock(&n->lock);
+    return known;
 }
 
 /** cli_attr_is_long() - see client_int.h */

@@ -145,7 +145,9 @@ struct cli_node {
     bool own_change;       /* of a directory: the next new mtime is our doing */
     uint64_t times_ms;     /* of a directory: since when we know it with these times */
     bool btime_asked;      /* the host was asked for a birth time once (STATX) */
-    bool attr_long;        /* attr came with a validity that is only given to what is watched */
+    bool
+        size_doubt; /* something was changed and attr does not say how: not even the size is right */
+    bool attr_long; /* attr came with a validity that is only given to what is watched */
     struct cli_listing *listing;
     struct cli_fold *fold;
     struct cli_node_io *io; /* file.c's: open handles; NULL whenever no file is open */
@@ -511,6 +513,11 @@ void cli_attr_take(struct cli *c, struct cli_node *n, const struct fuse_attr_out
 void cli_doubt_all(struct cli *c);
 /** cli_hold_ms() - for how long we believe what the host said */
 uint64_t cli_hold_ms(struct cli *c, uint64_t valid_ms);
+/**
+ * cli_size_known() - is the size that is kept track of right, as far as our own changes go? [0]
+ * @lately: and has it been heard as lately as the host wants?
+ */
+bool cli_size_known(struct cli *c, struct cli_node *n, bool lately);
 /** cli_attr_changed() - we changed something: ask again next time, do not cache answers to older questions */
 void cli_attr_changed(struct cli *c, struct cli_node *n);
 /**
@@ -519,6 +526,8 @@ void cli_attr_changed(struct cli *c, struct cli_node *n);
  * host is asked
  */
 void cli_attr_wrote(struct cli *c, struct cli_node *n, uint64_t end, uint64_t stamp);
+/** cli_attr_appended() - so many bytes went to an end that nobody knew: the size is a guess until it is asked for */
+void cli_attr_appended(struct cli *c, struct cli_node *n, uint64_t bytes);
 /** cli_attr_is_long() - do they hold, and for as long as only what is watched does? */
 bool cli_attr_is_long(struct cli *c, struct cli_node *n);
 /** cli_attr_peek() - what is cached and holds. Return: false if nothing does. */

@@ -137,8 +137,10 @@ static void account(struct job *j)
     j->io->at = known ? base : UINT64_MAX;
     if (end)
         cli_attr_wrote(j->c, n, end, j->stamp);
-    if (!known || j->io->error)
+    if (j->io->error)
         cli_attr_changed(j->c, n);
+    else if (!known)
+        cli_attr_appended(j->c, n, reached(j, 0));
 }
 
 static void append_next(struct cli_open *o);
@@ -399,15 +401,20 @@ static int measure(struct cli *c, struct cli_node *n, const struct cli_io *io, b
         return -LE_EROFS;
     if (!append && (io->offset > INT64_MAX || io->len > INT64_MAX - io->offset))
         return write ? -LE_EFBIG : -LE_EINVAL;
-    if (!write || !(io->flags & CLI_IO_CONSTRAINED) || io->len == 0)
+    if (!write || io->len == 0)
         return 0;
-    if (append) {
+    if (append && (io->flags & CLI_IO_CONSTRAINED)) {
         *len = 0;
         return 0;
     }
-    e = cli_getattr(c, n, false, &attr);
-    if (e)
-        return e;
+    /* Whoever hears of the write is told the size, without asking: so it has to be right before. */
+    if ((io->flags & CLI_IO_CONSTRAINED) || !cli_size_known(c, n, append)) {
+        e = cli_getattr(c, n, false, &attr);
+        if (e)
+            return e;
+    }
+    if (!(io->flags & CLI_IO_CONSTRAINED))
+        return 0;
     if (io->offset >= attr.size)
         *len = 0;
     else if (attr.size - io->offset < *len)
