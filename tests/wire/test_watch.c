@@ -136,7 +136,7 @@ static void test_names_are_any_bytes(void **state)
 static void guest_setattr(struct feed_rig *r, uint64_t f, uint32_t valid)
 {
     struct fuse_setattr_in in = {
-        .valid = valid, .size = 2, .mode = 0640, .atime = 5, .mtime = 6, .uid = 0, .gid = 0};
+        .valid = valid, .size = 2, .mode = 0750, .atime = 5, .mtime = 6, .uid = 0, .gid = 0};
 
     assert_ok(fc_setattr(&r->w->c, f, &in, NULL));
 }

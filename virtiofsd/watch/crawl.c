@@ -250,6 +250,27 @@ static bool read_directory(struct watch *w, struct wdir *d, int path_fd, enum ar
     return good && n == 0;
 }
 
+bool crawl_is_empty(struct watch *w, struct inode *dir)
+{
+    _Alignas(struct dirent_raw) uint8_t buf[512];
+    struct inode_fd f;
+    bool empty = true;
+    long n = -1;
+
+    if (inode_fd_get(w->p.tree, dir, &f) < 0)
+        return false;
+    cleanup_close int fd = openat(f.fd, ".", O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC);
+    inode_fd_put(w->p.tree, &f);
+    if (fd >= 0)
+        n = syscall(SYS_getdents64, fd, buf, sizeof(buf));
+    for (long at = 0; at < n;) {
+        const struct dirent_raw *e = (const struct dirent_raw *)(const void *)(buf + at);
+        empty = empty && is_dot_or_dotdot(e->name);
+        at += e->reclen;
+    }
+    return n >= 0 && empty;
+}
+
 /* Lock held: it is not covered, and what was said of the subtrees above is not true any more. */
 static void not_covered(struct watch *w, struct wdir *d, enum arrival arrival, int err)
 {

@@ -538,7 +538,7 @@ static void name_event(struct watch *w, struct wdir *d, const struct event *ev)
         return;
     if (ev->kinds & WATCH_DELETE)
         name_gone(w, dir_by_place(w, d, ev->name, ev->len));
-    if (ev->kinds & WATCH_CREATE)
+    if ((ev->kinds & WATCH_CREATE) && !ev->ours) /* its maker covers it: watch_made() */
         dir_appears(w, d, ev, ARRIVAL_CREATED);
 }
 

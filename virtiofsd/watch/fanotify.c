@@ -345,10 +345,10 @@ static void tell(struct watch *w, const struct where *at, struct event ev)
         dir_event(w, at->d, &gone);
 }
 
-static void one_event(struct watch *w, const struct fanotify_event_metadata *m)
+/* @at: what follows the event's head */
+static void one_event(struct watch *w, const struct fanotify_event_metadata *m, const uint8_t *at,
+                      const uint8_t *end)
 {
-    const uint8_t *at = (const uint8_t *)m + m->metadata_len,
-                  *end = (const uint8_t *)m + m->event_len;
     struct event ev = {
         .kinds = (m->mask & FAN_CREATE ? WATCH_CREATE : 0u) |
                  (m->mask & FAN_DELETE ? WATCH_DELETE : 0u) |
@@ -383,15 +383,16 @@ static void one_event(struct watch *w, const struct fanotify_event_metadata *m)
 
 static size_t fanotify_read(struct watch *w)
 {
-    _Alignas(struct fanotify_event_metadata) char buf[BUFFER];
+    _Alignas(struct fanotify_event_metadata) uint8_t buf[BUFFER];
     ssize_t n = read(w->fd, buf, sizeof(buf));
-    ssize_t left = n;
+    struct fanotify_event_metadata m; /* in the buffer it is aligned to 4 bytes only */
 
-    for (const struct fanotify_event_metadata *m = (const void *)buf; FAN_EVENT_OK(m, left);
-         m = FAN_EVENT_NEXT(m, left)) {
-        if (m->vers != FANOTIFY_METADATA_VERSION)
+    for (ssize_t at = 0; n - at >= (ssize_t)sizeof(m); at += m.event_len) {
+        memcpy(&m, buf + at, sizeof(m));
+        if (m.vers != FANOTIFY_METADATA_VERSION || m.event_len < m.metadata_len ||
+            m.metadata_len < sizeof(m) || m.event_len > n - at)
             return 0;
-        one_event(w, m);
+        one_event(w, &m, buf + at + m.metadata_len, buf + at + m.event_len);
     }
     return n > 0 ? (size_t)n : 0;
 }

@@ -4,8 +4,8 @@
  *
  * Theory of operation
  *
- *   Nothing exists until a client wants it: watch_start() opens the kernel's side and starts the thread, once; the
- *   session's end closes the kernel's side again, which gives all watches back at once.
+ *   Nothing is watched until a client wants it: watch_start() opens the kernel's side, and starts the thread the
+ *   first time; the session's end closes the kernel's side again, which gives all watches back at once.
  *
  *   The thread reads events until there are none, then does one piece of other work (a directory to be crawled,
  *   some that nobody needs any more) and looks again, so that an event waits for a directory at most. With
@@ -32,8 +32,24 @@
 
 static void wake(struct watch *w)
 {
-    if (w->wake_fd >= 0)
-        eventfd_write(w->wake_fd, 1);
+    eventfd_write(w->wake_fd, 1);
+}
+
+static int poll_fd(struct watch *w, int fd, uint32_t events)
+{
+    struct epoll_event ev = {.events = events};
+
+    return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;
+}
+
+/* What the thread sleeps on. */
+static int open_waiting(struct watch *w)
+{
+    w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (w->epoll_fd < 0 || w->wake_fd < 0)
+        return -errno;
+    return poll_fd(w, w->wake_fd, EPOLLIN | EPOLLET);
 }
 
 int watch_new(struct watch **out, const struct watch_params *p)
@@ -47,7 +63,9 @@ int watch_new(struct watch **out, const struct watch_params *p)
     w->epoll_fd = w->wake_fd = w->fd = w->mark_fd = w->fs_fd = -1;
     w->own_pid = getpid();
     pthread_mutex_init(&w->lock, NULL);
-    int r = records_new(&w->records, 0, 0);
+    int r = open_waiting(w);
+    if (r == 0)
+        r = records_new(&w->records, 0, 0);
     if (r == 0)
         r = expects_new(&w->expects);
     if (r < 0) {
@@ -113,34 +131,6 @@ static void *watch_main(void *arg)
     return NULL;
 }
 
-static int poll_fd(struct watch *w, int fd, uint32_t events)
-{
-    struct epoll_event ev = {.events = events};
-
-    return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;
-}
-
-static int start_thread(struct watch *w)
-{
-    int r = 0;
-
-    if (w->started)
-        return 0;
-    if (w->epoll_fd < 0)
-        w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (w->epoll_fd >= 0 && w->wake_fd < 0) {
-        w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        if (w->wake_fd >= 0)
-            r = poll_fd(w, w->wake_fd, EPOLLIN | EPOLLET);
-    }
-    if (w->wake_fd < 0)
-        return -errno;
-    if (r == 0)
-        r = thread_start(&w->thread, watch_main, w);
-    w->started = r == 0;
-    return r;
-}
-
 static void close_backend(struct watch *w)
 {
     if (w->backend)
@@ -173,7 +163,9 @@ int watch_start(struct watch *w)
 
     pthread_mutex_lock(&w->lock);
     if (!w->backend) {
-        r = start_thread(w);
+        if (!w->started)
+            r = thread_start(&w->thread, watch_main, w);
+        w->started = r == 0;
         if (r == 0)
             r = open_backend(w);
         if (r < 0 && !w->told_failure) {
@@ -281,20 +273,40 @@ bool watch_cover(struct watch *w, struct inode *dir)
     return covered;
 }
 
+/*
+ * Lock held. @dir is new and covered now; the client does not know of it yet, so what is in it by now was made by
+ * others.
+ */
+static void place_made(struct watch *w, struct wdir *parent, const char *name, struct inode *dir,
+                       bool empty)
+{
+    struct wdir *d = dir_by_node(w, inode_id(dir));
+
+    if (!d || dir_place(w, d, parent, name, strlen(name)) < 0) {
+        dir_tell(w, parent, VIOFS_UNCOVERED, true, name, strlen(name));
+    } else if (!empty) {
+        dir_tell(w, d, VIOFS_RESCAN, true, NULL, 0);
+        crawl_add(w, d, NULL, ARRIVAL_KNOWN);
+    }
+}
+
 void watch_made(struct watch *w, struct inode *parent, const char *name, struct inode *dir)
 {
     pthread_mutex_lock(&w->lock);
-    struct wdir *p = dir_by_node(w, inode_id(parent));
+    struct wdir *p = w->backend && !w->backend->whole ? dir_by_node(w, inode_id(parent)) : NULL;
     bool wanted = p && dir_wanted(p);
     pthread_mutex_unlock(&w->lock);
-    if (!wanted || !watch_cover(w, dir))
+    if (!wanted)
         return;
+    bool empty = watch_cover(w, dir) && crawl_is_empty(w, dir);
     pthread_mutex_lock(&w->lock);
     p = dir_by_node(w, inode_id(parent));
-    struct wdir *d = dir_by_node(w, inode_id(dir));
-    if (p && d && dir_wanted(p))
-        (void)dir_place(w, d, p, name, strlen(name)); /* else the event of its creation does it */
+    if (p && dir_wanted(p))
+        place_made(w, p, name, dir, empty);
+    bool told = records_count(w->records) > 0 || w->crawl_first;
     pthread_mutex_unlock(&w->lock);
+    if (told)
+        wake(w);
 }
 
 void watch_forgotten(void *ctx, uint64_t id)

@@ -193,6 +193,8 @@ void crawl_add(struct watch *w, struct wdir *d, struct subtree *job, enum arriva
 void crawl_cancel(struct watch *w, struct wdir *d);
 /** crawl_one() - the thread, lock not held: one directory. Return: false when there is none. */
 bool crawl_one(struct watch *w);
+/** crawl_is_empty() - lock not held: is there nothing in @dir? */
+bool crawl_is_empty(struct watch *w, struct inode *dir);
 /** crawl_answer() - the thread, lock not held: say of subtrees that they are covered */
 void crawl_answer(struct watch *w);
 
