@@ -62,6 +62,7 @@ enum drv_fuse_opcode {
     DRV_FUSE_BATCH_FORGET = 42,
     DRV_FUSE_LAST = 63,                /* room for what is younger than this driver */
     DRV_FUSE_VIOFS_FIRST = 0x76660000, /* our extension (lib/fuse/fuse_proto.h) */
+    DRV_FUSE_VIOFS_WATCH = 0x76660006,
     DRV_FUSE_VIOFS_EVENTS = 0x76660008,
     DRV_FUSE_VIOFS_LAST = 0x7666FFFF,
 };
@@ -73,10 +74,11 @@ static inline bool drv_fuse_no_reply(uint32_t opcode)
            opcode == DRV_FUSE_INTERRUPT;
 }
 
-/** drv_fuse_may_block() - is this answered when something happens on the host, be it tomorrow? */
+/** drv_fuse_may_block() - may the host take as long as it likes to answer this? */
 static inline bool drv_fuse_may_block(uint32_t opcode)
 {
-    return opcode == DRV_FUSE_SETLKW || opcode == DRV_FUSE_VIOFS_EVENTS;
+    return opcode == DRV_FUSE_SETLKW || opcode == DRV_FUSE_VIOFS_WATCH ||
+           opcode == DRV_FUSE_VIOFS_EVENTS;
 }
 
 /** drv_fuse_known() - may a caller send this opcode? (Numbers 7 and 19 were never assigned.) */

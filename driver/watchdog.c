@@ -10,7 +10,8 @@
  *   queries say so, requests that can be let go end with STATUS_IO_TIMEOUT, and there is a log entry. It
  *   counts on from 0, so later requests have their 30 seconds too. One completion ends it.
  *
- *   A request that waits for another client (SETLKW, VIOFS_EVENTS) is no sign of a stall, and is not let go.
+ *   A request that waits for another client (SETLKW), for news (VIOFS_EVENTS) or for a large tree to be watched
+ *   (VIOFS_WATCH) is no sign of a stall, and is not let go.
  *
  *   A second without a completion is also the time to look whether the device asks for a reset or is gone:
  *   such news has no interrupt of its own on a line, and a device that is gone raises none.

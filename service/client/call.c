@@ -211,6 +211,25 @@ static int32_t check(struct cli *c, uint32_t opcode, uint32_t min, uint32_t cap,
     return result;
 }
 
+/* Is this answered when the host gets to it, be it tomorrow? */
+static bool rests(uint32_t opcode)
+{
+    return opcode == VIOFS_EVENTS || opcode == VIOFS_WATCH;
+}
+
+/* Silence of what rests is no sign of anything. */
+static void note_resting(struct cli *c, uint32_t opcode, bool out)
+{
+    if (!rests(opcode))
+        return;
+    cli_mutex_lock(&c->gate.lock);
+    if (out)
+        c->gate.resting++;
+    else
+        c->gate.resting--;
+    cli_mutex_unlock(&c->gate.lock);
+}
+
 /* What can be refused without asking, and what would not fit. */
 static int refuse(struct cli *c, const struct cli_req *r, uint32_t len)
 {
@@ -365,6 +384,7 @@ static void async_done(struct cli_msg *m)
     struct cli_async *a = CLI_CONTAINER(m, struct cli_async, msg);
     struct cli *c = a->c;
 
+    note_resting(c, a->opcode, false);
     m->result = cli_gate_leave(c, check(c, a->opcode, a->reply_min, m->reply_cap, m->result), true);
     a->done(a);
 }
@@ -395,8 +415,13 @@ int cli_submit(struct cli *c, struct cli_async *a, struct cli_req *r)
     if (r->opcode != VIOFS_EVENTS)
         atomic_fetch_add(&c->count.requests, 1);
     count_opcode(c, r->opcode);
+    note_resting(c, r->opcode, true);
     e = c->transport->ops->submit(c->transport, &a->msg);
-    return e < 0 ? cli_gate_leave(c, e, true) : 0;
+    if (e < 0) {
+        note_resting(c, r->opcode, false);
+        e = cli_gate_leave(c, e, true);
+    }
+    return e < 0 ? e : 0;
 }
 
 static void released(struct cli_async *a)

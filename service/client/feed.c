@@ -17,7 +17,8 @@
  *   Records come from the host and are checked like everything else from there. A node that we do not know is
  *   nothing we have cached.
  *
- *   The request rests with the host: silence is no sign of a stall (gate.resting). A transport that serves one
+ *   The request rests with the host, and so does a WATCH of a large tree: silence is no sign of a stall
+ *   (gate.resting). A transport that serves one
  *   request after the other cannot have it (limits.side_by_side).
  *
  *   Watches for whole subtrees are counted by directory, and asked for anew in each session.
@@ -267,19 +268,11 @@ static void over(struct cli *c, int error)
     cli_mutex_unlock(&c->feed.lock);
 }
 
-static void rests(struct cli *c, uint32_t resting)
-{
-    cli_mutex_lock(&c->gate.lock);
-    c->gate.resting = resting;
-    cli_mutex_unlock(&c->gate.lock);
-}
-
 /* Return: may the next request be sent? */
 static bool take_answer(struct cli *c)
 {
     int r = c->feed.events.msg.result;
 
-    rests(c, 0);
     if (r >= 0)
         r = take_page(c, c->feed.page, (uint32_t)r, c->feed.events.session);
     if (r < 0)
@@ -314,11 +307,7 @@ static int submit_events(struct cli *c)
         .reply_cap = PAGE_BYTES,
     };
 
-    rests(c, 1);
-    int e = cli_submit(c, &c->feed.events, &r);
-    if (e < 0)
-        rests(c, 0);
-    return e;
+    return cli_submit(c, &c->feed.events, &r);
 }
 
 /* Send the next one, and go on for as long as they are answered before they have been sent. */
