@@ -6,6 +6,7 @@
  */
 #include <string.h>
 #include <sys/xattr.h>
+#include <unistd.h>
 
 #include "tests/wine/conformance/conf.h"
 
@@ -75,6 +76,8 @@ static void hidden_and_system_are_kept(struct t *t)
 static void what_is_kept_first_is_the_birth_time_too(struct t *t)
 {
     host_puts(t, "f", "");
+    usleep(20000); /* more than a tick of the host's coarse clock */
+    host_chmod(t, "f", 0600);
     set_attributes(t, "f", FILE_ATTRIBUTE_HIDDEN);
     if (host_birth(t, "f"))
         EQUAL(t, host_birth(t, "f"), kept_of(t, "f").created);
