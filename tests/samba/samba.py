@@ -15,11 +15,11 @@ Theory of operation
   A share keeps what Samba can keep: DOS attributes, EAs, streams (vfs_streams_xattr) and ACLs (vfs_acl_xattr). More
   lines for smb.conf can be given for each.
 
-Needs root, for the namespace. smbd is ended by its id when the with block ends; its children end with their connections.
+Needs root, for the namespaces. smbd starts helpers that outlive it (samba-dcerpcd), so it has a namespace of processes as well:
+when the with block ends, so does everything in it.
 """
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -110,8 +110,8 @@ class Samba:
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=30, check=True)
         with open(os.path.join(self.state, "smbd.out"), "wb") as out:
             self.smbd = subprocess.Popen(
-                ["unshare", "-n", sys.executable, "-c", LOOPBACK_UP, "smbd", "-s", self.conf, "-F",
-                 "--no-process-group"], stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
+                ["unshare", "-n", "-p", "--kill-child", sys.executable, "-c", LOOPBACK_UP, "smbd", "-s", self.conf, "-F",
+                 "--no-process-group"], stdin=subprocess.DEVNULL, stdout=out, stderr=out)
         self.wait()
 
     def wait(self):
@@ -150,11 +150,7 @@ class Samba:
     def stop(self):
         if not self.smbd:
             return
-        # The session that it leads is smbd and its children.
-        try:
-            os.killpg(self.smbd.pid, signal.SIGTERM)
-            self.smbd.wait(10)
-        except (ProcessLookupError, subprocess.TimeoutExpired):
-            self.smbd.kill()
-            self.smbd.wait()
+        # unshare takes smbd along, which is process 1 of a namespace: the kernel ends whatever it has started.
+        self.smbd.kill()
+        self.smbd.wait()
         self.smbd = None
