@@ -71,6 +71,8 @@ static NTSTATUS check_traverse(struct volume *v, WCHAR *path, const struct token
 {
     WCHAR root[2] = {'\\', 0};
     for (WCHAR *at = path; *at; at++) {
+        if (*at == ':')
+            break;
         if (*at != '\\')
             continue;
         struct look l;
@@ -129,6 +131,8 @@ static NTSTATUS check_kind(struct volume *v, const struct winfsp_request *req,
     bool directory = (l->attributes & FILE_ATTRIBUTE_DIRECTORY) != 0;
     if (reparse && (c->parent || !(options & FILE_OPEN_REPARSE_POINT)))
         return STATUS_REPARSE;
+    if (c->main)
+        return STATUS_SUCCESS;
     if (c->parent)
         return directory ? STATUS_SUCCESS : STATUS_NOT_A_DIRECTORY;
     if (reparse && volume_flag(v, WINFSP_NO_REPARSE_POINTS_DIR_CHECK))
@@ -174,7 +178,7 @@ static NTSTATUS check_one(struct volume *v, struct winfsp_request *req, struct a
     }
     if (status != STATUS_SUCCESS)
         return status;
-    if (!c->parent && (req->create.flags & WINFSP_CREATE_HAS_TRAILING_BACKSLASH) &&
+    if (!c->parent && !c->main && (req->create.flags & WINFSP_CREATE_HAS_TRAILING_BACKSLASH) &&
         !(l->attributes & FILE_ATTRIBUTE_DIRECTORY))
         return STATUS_OBJECT_NAME_INVALID;
     if (l->sd_size && c->desired) {
@@ -214,9 +218,13 @@ NTSTATUS access_check(struct volume *v, struct winfsp_request *req, struct acces
         else
             *cut = 0;
     }
+    if (c->main) {
+        cut = path + UNITS(req->create.named_stream);
+        *cut = 0;
+    }
     NTSTATUS status = check_one(v, req, c, path, &l);
     if (cut)
-        *cut = '\\';
+        *cut = c->main ? ':' : '\\';
     if (c->parent && status == STATUS_OBJECT_NAME_NOT_FOUND)
         status = STATUS_OBJECT_PATH_NOT_FOUND;
     if (status == STATUS_SUCCESS && c->want_descriptor && l.sd_size) {

@@ -82,6 +82,30 @@ void contract_dir(struct volume *v, const uint8_t *buf, uint32_t got, uint32_t r
     }
 }
 
+void contract_streams(struct volume *v, const uint8_t *buf, uint32_t got, uint32_t room)
+{
+    uint32_t at = 0;
+    if (got > room) {
+        violation(v, "get_stream_info returned %u bytes in room for %u", got, room);
+        return;
+    }
+    while (at + sizeof(uint16_t) <= got) {
+        const struct winfsp_stream_info *s = (const void *)(buf + at);
+        if (!s->size)
+            return;
+        if (s->size < sizeof *s || (s->size & 1) || at + s->size > got) {
+            violation(v, "get_stream_info returned an entry of %u bytes at %u of %u", s->size, at,
+                      got);
+            return;
+        }
+        for (unsigned i = 0; i < UNITS(s->size - sizeof *s); i++)
+            if (!s->name[i] || s->name[i] == ':' || s->name[i] == '\\')
+                violation(v, "get_stream_info returned a name that no stream can have");
+        at += (s->size + 7u) & ~7u;
+    }
+    violation(v, "get_stream_info returned a list without an end");
+}
+
 /* Buffers of 4, 8, ... 64 KiB and a guard that wait for their next use. */
 #define POOL_CLASSES 5
 #define POOL_DEPTH   32

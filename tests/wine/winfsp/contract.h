@@ -18,6 +18,9 @@ bool contract_sd(struct volume *v, const char *callback, const void *sd, size_t 
 /** contract_dir() - the bytes that a directory read returned */
 void contract_dir(struct volume *v, const uint8_t *buf, uint32_t got, uint32_t room);
 
+/** contract_streams() - the bytes that get_stream_info returned */
+void contract_streams(struct volume *v, const uint8_t *buf, uint32_t got, uint32_t room);
+
 /*
  * A buffer with a guard behind it, page-aligned as WinFsp's are, in memory that Wine knows: it refuses to have
  * a device write elsewhere. Small ones are kept for the next, as WinFsp keeps its process buffers.

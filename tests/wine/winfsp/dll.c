@@ -43,8 +43,6 @@ NTSTATUS WINAPI FspVersion(UINT32 *version)
 
 static void refuse_unknown(const struct winfsp_volume_params *p)
 {
-    if (p->flags & WINFSP_NAMED_STREAMS)
-        stop_loudly("named streams");
     if (p->flags & WINFSP_CONTEXT_IS_FULL_CONTEXT)
         stop_loudly("full contexts");
     if (p->flags & WINFSP_WSL_FEATURES)

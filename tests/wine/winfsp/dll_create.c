@@ -86,12 +86,27 @@ static NTSTATUS check_overwrite(struct volume *v, struct winfsp_request *req,
     return check(v, req, rsp, &c, DELETE | FILE_WRITE_DATA, granted);
 }
 
+/* A stream is made by who may write to its file. */
+static NTSTATUS check_create_stream(struct volume *v, struct winfsp_request *req,
+                                    struct winfsp_response *rsp, bool traverse, uint32_t *granted)
+{
+    uint32_t del = req->create.create_options & FILE_DELETE_ON_CLOSE ? DELETE : 0;
+    struct access_check c = {.main = true,
+                             .traverse = traverse,
+                             .desired = req->create.desired_access | FILE_WRITE_DATA | del};
+    if (req->create.flags & WINFSP_CREATE_HAS_TRAILING_BACKSLASH)
+        return STATUS_OBJECT_NAME_INVALID;
+    return check(v, req, rsp, &c, DELETE | FILE_WRITE_DATA, granted);
+}
+
 static NTSTATUS check_create(struct volume *v, struct winfsp_request *req,
                              struct winfsp_response *rsp, bool traverse, uint32_t *granted,
                              uint8_t **parent)
 {
     uint32_t options = req->create.create_options;
     *parent = NULL;
+    if (req->create.named_stream)
+        return check_create_stream(v, req, rsp, traverse, granted);
     if ((req->create.flags & WINFSP_CREATE_HAS_TRAILING_BACKSLASH) &&
         !(options & FILE_DIRECTORY_FILE))
         return STATUS_OBJECT_NAME_INVALID;
@@ -164,7 +179,9 @@ static NTSTATUS do_create(struct volume *v, struct winfsp_request *req, struct w
         free(parent);
         return status;
     }
-    own = sd_inherit(parent, sd.offset ? req->buffer + sd.offset : NULL, directory, t, &own_len);
+    own = req->create.named_stream ? NULL
+                                   : sd_inherit(parent, sd.offset ? req->buffer + sd.offset : NULL,
+                                                directory, t, &own_len);
     free(parent);
     room_for_name(rsp, o);
     o->granted = granted;

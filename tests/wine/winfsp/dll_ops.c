@@ -312,6 +312,25 @@ static NTSTATUS set_ea(struct volume *v, struct winfsp_request *req, struct winf
     return status;
 }
 
+static NTSTATUS query_streams(struct volume *v, struct winfsp_response *rsp, void *ctx)
+{
+    ULONG got = 0;
+    if (!v->fs.interface_->get_stream_info)
+        return STATUS_INVALID_DEVICE_REQUEST;
+    COUNTED(v, get_stream_info);
+    NTSTATUS status = v->fs.interface_->get_stream_info(&v->fs, ctx, (void *)rsp->buffer,
+                                                        (ULONG)RESPONSE_ROOM, &got);
+    contract_status(v, "get_stream_info", status, false);
+    if (!NT_SUCCESS(status))
+        return status;
+    contract_streams(v, rsp->buffer, got, (uint32_t)RESPONSE_ROOM);
+    if (got > RESPONSE_ROOM)
+        return STATUS_INTERNAL_ERROR;
+    rsp->size = (uint16_t)(sizeof *rsp + got);
+    rsp->span = (struct winfsp_span){0, (uint16_t)got};
+    return STATUS_SUCCESS;
+}
+
 static NTSTATUS volume_info(struct volume *v, struct winfsp_request *req,
                             struct winfsp_response *rsp)
 {
@@ -485,6 +504,8 @@ static NTSTATUS operate(struct volume *v, struct winfsp_request *req, struct win
         return set_info(v, req, rsp, ctx);
     case WINFSP_KIND_QUERY_EA:
         return query_ea(v, rsp, ctx);
+    case WINFSP_KIND_QUERY_STREAM_INFORMATION:
+        return query_streams(v, rsp, ctx);
     case WINFSP_KIND_SET_EA:
         return set_ea(v, req, rsp, ctx);
     case WINFSP_KIND_FLUSH_BUFFERS:

@@ -70,8 +70,10 @@ static void let_go(struct file *f, bool deleted)
     struct node *n = f->node;
     pthread_mutex_lock(&f->vol->table);
     node_unshare(n, f);
-    if (deleted)
+    if (deleted) {
         node_unlist(n);
+        node_unlist_streams(n);
+    }
     if (--n->handles == 0)
         n->truncate_on_close = false;
     pthread_mutex_unlock(&f->vol->table);
@@ -109,6 +111,10 @@ void fsd_close(struct file *f)
         struct op *op = fsd_op(f, WINFSP_KIND_CLOSE, 0);
         node_close(f->node, NULL, false);
         op_post(f->vol, op);
+    }
+    if (f->main) {
+        fsd_cleanup(f->main);
+        fsd_close(f->main);
     }
     free(f->pattern);
     free(f->marker);

@@ -41,10 +41,20 @@ static NTSTATUS check_options(struct volume *v, const struct create_args *a)
     return STATUS_SUCCESS;
 }
 
+/* What is to be opened. */
+struct target {
+    struct name path;   /* with the stream, if it is one */
+    struct name stream; /* its name; empty for the file itself */
+    bool trailing;      /* there was a backslash behind it */
+    struct file *main;  /* of a stream: its file */
+};
+
 /* The whole path: what it is relative to, then the name, one leading backslash, none behind. */
 static NTSTATUS whole_path(struct volume *v, const struct create_args *a, WCHAR *buf, unsigned cap,
-                           struct name *path, bool *trailing)
+                           struct target *t)
 {
+    bool streams = volume_flag(v, WINFSP_NAMED_STREAMS), typed = false;
+    struct name *path = &t->path;
     struct name given = a->path;
     unsigned n = 0;
     if (given.len >= 2 && given.at[0] == '\\' && given.at[1] == '\\')
@@ -59,7 +69,7 @@ static NTSTATUS whole_path(struct volume *v, const struct create_args *a, WCHAR 
         if (dir.len + 1 + given.len <= cap) {
             memcpy(buf, dir.at, dir.len * sizeof(WCHAR));
             n = dir.len;
-            if (n > 1 && given.len)
+            if (n > 1 && given.len && given.at[0] != ':')
                 buf[n++] = '\\';
         }
         pthread_mutex_unlock(&v->table);
@@ -70,10 +80,17 @@ static NTSTATUS whole_path(struct volume *v, const struct create_args *a, WCHAR 
         return STATUS_INVALID_PARAMETER;
     memcpy(buf + n, given.at, given.len * sizeof(WCHAR));
     *path = (struct name){buf, n + given.len};
-    if (!name_path_valid(*path, v->params.max_component_length))
+    if (!name_path_valid(*path, v->params.max_component_length, streams ? &t->stream : NULL,
+                         &typed))
         return STATUS_OBJECT_NAME_INVALID;
-    *trailing = path->len > 1 && buf[path->len - 1] == '\\';
-    path->len -= *trailing;
+    if (t->stream.at) /* without the type, and "file::$DATA" is the file */
+        path->len = (unsigned)(t->stream.at - buf) + t->stream.len - !t->stream.len;
+    t->trailing = path->len > 1 && buf[path->len - 1] == '\\';
+    path->len -= t->trailing;
+    if ((typed || t->stream.len) && (a->options & FILE_DIRECTORY_FILE))
+        return STATUS_NOT_A_DIRECTORY;
+    if (t->stream.len && a->target_directory)
+        return STATUS_OBJECT_NAME_INVALID;
     return STATUS_SUCCESS;
 }
 
@@ -104,9 +121,9 @@ static uint16_t append(struct winfsp_request *req, uint32_t *at, const void *dat
     return here;
 }
 
-static struct op *create_op(struct volume *v, const struct create_args *a, struct name path,
-                            bool trailing)
+static struct op *create_op(struct volume *v, const struct create_args *a, const struct target *t)
 {
+    struct name path = t->path;
     uint32_t at = (path.len + 1) * (uint32_t)sizeof(WCHAR);
     uint64_t unit = volume_unit(v);
     struct op *op = op_new(WINFSP_KIND_CREATE, at + 16u + a->sd_len + a->extra_len);
@@ -129,7 +146,12 @@ static struct op *create_op(struct volume *v, const struct create_args *a, struc
         req->create.flags |= WINFSP_CREATE_CASE_SENSITIVE;
     if (volume_flag(v, WINFSP_ALLOW_OPEN_IN_KERNEL_MODE))
         req->create.flags |= WINFSP_CREATE_ACCEPTS_SECURITY_DESCRIPTOR;
-    if (trailing)
+    if (t->stream.len) {
+        req->create.named_stream = (uint16_t)((t->stream.at - path.at - 1) * sizeof(WCHAR));
+        req->create.file_attributes = 0;
+        req->create.flags &= ~WINFSP_CREATE_ACCEPTS_SECURITY_DESCRIPTOR;
+    }
+    if (t->trailing)
         req->create.flags |= WINFSP_CREATE_HAS_TRAILING_BACKSLASH;
     if (a->sd_len)
         req->create.security_descriptor =
@@ -227,6 +249,8 @@ static NTSTATUS overwrite(struct file *f, const struct create_args *a,
         cache_drop(&n->ea);
         n->ea_changes++;
         pthread_mutex_unlock(&n->lock);
+        if (!n->main)
+            node_streams_pending(n);
         fsd_changed(n,
                     FILE_NOTIFY_CHANGE_LAST_WRITE | FILE_NOTIFY_CHANGE_ATTRIBUTES |
                         FILE_NOTIFY_CHANGE_SIZE,
@@ -284,10 +308,10 @@ static void learn(struct node *n, const struct winfsp_response *rsp)
     gate_release(&n->gate);
 }
 
-static NTSTATUS enter(struct volume *v, const struct create_args *a, struct name path,
+static NTSTATUS enter(struct volume *v, const struct create_args *a, const struct target *t,
                       const struct winfsp_response *rsp, struct create_result *r)
 {
-    struct name parent = path, last;
+    struct name path = t->path, parent = path, last;
     if (a->target_directory)
         name_split(path, &parent, &last);
     struct node *fresh = node_new(v, parent);
@@ -296,6 +320,12 @@ static NTSTATUS enter(struct volume *v, const struct create_args *a, struct name
                         ? FILE_WRITE_DATA
                     : a->disposition == FILE_SUPERSEDE ? DELETE
                                                        : 0;
+    if (t->main) {
+        pthread_mutex_lock(&v->table);
+        fresh->main = t->main->node;
+        fresh->main->refs++;
+        pthread_mutex_unlock(&v->table);
+    }
     fresh->user_context = context;
     fresh->index_number = rsp->opened.file_info.index_number;
     fresh->is_directory = rsp->opened.file_info.file_attributes & FILE_ATTRIBUTE_DIRECTORY;
@@ -320,32 +350,76 @@ static NTSTATUS enter(struct volume *v, const struct create_args *a, struct name
         free(f);
         return status;
     }
+    f->main = t->main;
     r->file = f;
     r->information = rsp->information;
     return STATUS_SUCCESS;
 }
 
-static NTSTATUS create(struct volume *v, const struct create_args *a, struct create_result *r)
+static NTSTATUS create(struct volume *v, const struct create_args *a, struct create_result *r);
+
+/* The file of a stream is opened along with it, and made if need be; it stays open as long (FspMainFileOpen). */
+static NTSTATUS open_main(struct volume *v, const struct create_args *a, struct target *t)
 {
-    WCHAR buf[REQUEST_MAX / sizeof(WCHAR)];
-    struct name path;
-    bool trailing;
-    NTSTATUS status = check_options(v, a);
-    if (!status)
-        status = whole_path(v, a, buf, ARRAY_SIZE(buf), &path, &trailing);
-    if (!status)
-        status = check_root(a, path);
-    if (status)
-        return status;
-    struct op *op = create_op(v, a, path, trailing);
+    bool must_be_there = a->disposition == FILE_OPEN || a->disposition == FILE_OVERWRITE;
+    struct create_args m = {
+        .path = {t->path.at, (unsigned)(t->stream.at - t->path.at) - 1},
+        .access = FILE_READ_ATTRIBUTES,
+        .disposition = must_be_there ? FILE_OPEN : FILE_OPEN_IF,
+        .options = FILE_OPEN_REPARSE_POINT,
+        .attributes = a->attributes,
+        .share = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE,
+        .sd = a->sd,
+        .sd_len = a->sd_len,
+        .pid = a->pid,
+        .token = a->token,
+    };
+    struct create_result r = {0};
+    NTSTATUS status = create(v, &m, &r);
+    free(r.reparse_path);
+    t->main = r.file;
+    return status == STATUS_REPARSE ? STATUS_SUCCESS
+                                    : status; /* a link on the way: the stream meets it, too */
+}
+
+static NTSTATUS create_target(struct volume *v, const struct create_args *given, struct target *t,
+                              struct create_result *r)
+{
+    struct create_args a = *given;
+    if (t->stream.len) { /* neither can be set on a stream */
+        a.sd_len = 0;
+        a.extra_len = 0;
+    }
+    struct op *op = create_op(v, &a, t);
     if (!op)
         return STATUS_INVALID_PARAMETER;
-    status = op_call(v, op, false);
+    NTSTATUS status = op_call(v, op, false);
     if (status == STATUS_REPARSE)
         status = reparse(v, op->rsp, r);
     else if (NT_SUCCESS(status))
-        status = enter(v, a, path, op->rsp, r);
+        status = enter(v, &a, t, op->rsp, r);
     op_free(op);
+    return status;
+}
+
+static NTSTATUS create(struct volume *v, const struct create_args *a, struct create_result *r)
+{
+    WCHAR buf[REQUEST_MAX / sizeof(WCHAR)];
+    struct target t = {0};
+    NTSTATUS status = check_options(v, a);
+    if (!status)
+        status = whole_path(v, a, buf, ARRAY_SIZE(buf), &t);
+    if (!status)
+        status = check_root(a, t.path);
+    if (!status && t.stream.len)
+        status = open_main(v, a, &t);
+    if (status)
+        return status;
+    status = create_target(v, a, &t, r);
+    if (status && t.main) {
+        fsd_cleanup(t.main);
+        fsd_close(t.main);
+    }
     return status;
 }
 

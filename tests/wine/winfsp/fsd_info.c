@@ -7,6 +7,7 @@
  *
  * Ownership: none.   Locks: node.gate shared while the file system is asked.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/wine/winfsp/standin.h"
@@ -79,6 +80,60 @@ static NTSTATUS put(void *buf, uint32_t cap, uint32_t *len, const void *from, ui
     memcpy(buf, from, size);
     *len = size;
     return STATUS_SUCCESS;
+}
+
+/* FILE_STREAM_INFORMATION: ":NAME:$DATA" for each; the last one may be cut (src/sys/fileinfo.c). */
+static NTSTATUS put_streams(const uint8_t *list, uint32_t list_len, uint8_t *buf, uint32_t cap,
+                            uint32_t *len)
+{
+    static const WCHAR type[] = {':', '$', 'D', 'A', 'T', 'A'};
+    uint32_t at = 0, last = 0, from = 0;
+    while (from + sizeof(struct winfsp_stream_info) <= list_len) {
+        const struct winfsp_stream_info *s = (const void *)(list + from);
+        WCHAR name[1 + WINFSP_NAME_UNITS + ARRAY_SIZE(type)] = {':'};
+        if (s->size < sizeof *s)
+            break;
+        uint32_t bytes = s->size - (uint32_t)sizeof *s, copy;
+        if (bytes > WINFSP_NAME_UNITS * sizeof(WCHAR))
+            return STATUS_INTERNAL_ERROR;
+        memcpy(name + 1, s->name, bytes);
+        memcpy(name + 1 + UNITS(bytes), type, sizeof type);
+        bytes += (uint32_t)(sizeof(WCHAR) + sizeof type);
+        if (at + 24 > cap)
+            return *len ? STATUS_BUFFER_OVERFLOW : STATUS_BUFFER_TOO_SMALL;
+        copy = bytes < cap - at - 24 ? bytes : cap - at - 24;
+        uint32_t head[2] = {0, bytes}, step = at - last;
+        if (at)
+            memcpy(buf + last, &step, 4);
+        memcpy(buf + at, head, 8);
+        memcpy(buf + at + 8, &s->stream_size, 8);
+        memcpy(buf + at + 16, &s->stream_allocation_size, 8);
+        memcpy(buf + at + 24, name, copy);
+        *len = at + 24 + copy;
+        if (copy < bytes)
+            return STATUS_BUFFER_OVERFLOW;
+        last = at;
+        at = (*len + 7u) & ~7u;
+        from += (s->size + 7u) & ~7u;
+    }
+    return STATUS_SUCCESS;
+}
+
+/* The streams of a file, asked on it or on any of them. */
+static NTSTATUS query_streams(struct file *f, void *buf, uint32_t cap, uint32_t *len)
+{
+    struct node *n = f->node->main ? f->node->main : f->node;
+    uint8_t *list = NULL;
+    uint32_t list_len = 0;
+    if (!volume_flag(f->vol, WINFSP_NAMED_STREAMS))
+        return STATUS_INVALID_PARAMETER;
+    NTSTATUS status =
+        fsd_blob(f, n, WINFSP_KIND_QUERY_STREAM_INFORMATION, &n->streams,
+                 f->vol->params.stream_info_timeout, DIR_BUFFER_MAX, &list, &list_len);
+    if (NT_SUCCESS(status))
+        status = put_streams(list, list_len, buf, cap, len);
+    free(list);
+    return status;
 }
 
 static NTSTATUS put_name(struct file *f, uint8_t *buf, uint32_t cap, uint32_t *len)
@@ -177,7 +232,7 @@ static NTSTATUS without_asking(struct file *f, uint32_t class, void *buf, uint32
     case CLASS_HARD_LINK:
         return STATUS_NOT_SUPPORTED;
     default:
-        return STATUS_INVALID_PARAMETER; /* streams without NamedStreams too */
+        return STATUS_INVALID_PARAMETER;
     }
 }
 
@@ -188,6 +243,8 @@ NTSTATUS fsd_query_info(struct file *f, uint32_t class, void *buf, uint32_t cap,
     if (!f->node)
         return STATUS_INVALID_PARAMETER;
     uint32_t least = least_room(class);
+    if (class == CLASS_STREAM)
+        return query_streams(f, buf, cap, len);
     if (!least)
         return without_asking(f, class, buf, cap, len);
     if (cap < least)

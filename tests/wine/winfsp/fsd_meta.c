@@ -34,11 +34,9 @@ static uint8_t *cached_copy(struct node *n, struct cached *c, uint32_t *len)
     return copy;
 }
 
-/* The file's descriptor or EAs: cached, or asked for and cached. *out is the caller's to free(). */
-static NTSTATUS get_blob(struct file *f, uint32_t kind, struct cached *c, uint32_t timeout,
-                         uint32_t max, uint8_t **out, uint32_t *len)
+NTSTATUS fsd_blob(struct file *f, struct node *n, uint32_t kind, struct cached *c, uint32_t timeout,
+                  uint32_t max, uint8_t **out, uint32_t *len)
 {
-    struct node *n = f->node;
     gate_shared(&n->gate);
     *out = cached_copy(n, c, len);
     if (*out) {
@@ -69,7 +67,7 @@ NTSTATUS fsd_query_security(struct file *f, uint32_t what, void *buf, uint32_t c
     *len = 0;
     if (!f->node)
         return STATUS_INVALID_DEVICE_REQUEST;
-    NTSTATUS status = get_blob(f, WINFSP_KIND_QUERY_SECURITY, &f->node->security,
+    NTSTATUS status = fsd_blob(f, f->node, WINFSP_KIND_QUERY_SECURITY, &f->node->security,
                                f->vol->params.security_timeout, SECURITY_MAX, &sd, &sd_len);
     if (NT_SUCCESS(status)) {
         *len = sd_select(sd, what, buf, cap);
@@ -174,7 +172,7 @@ NTSTATUS fsd_query_ea(struct file *f, bool restart, void *buf, uint32_t cap, uin
     *len = 0;
     if (!n || !volume_flag(f->vol, WINFSP_EXTENDED_ATTRIBUTES))
         return STATUS_INVALID_DEVICE_REQUEST;
-    NTSTATUS status = get_blob(f, WINFSP_KIND_QUERY_EA, &n->ea, f->vol->params.ea_timeout,
+    NTSTATUS status = fsd_blob(f, f->node, WINFSP_KIND_QUERY_EA, &n->ea, f->vol->params.ea_timeout,
                                DIR_BUFFER_MAX, &ea, &ea_len);
     if (NT_SUCCESS(status) && ea_len && !ea_valid(ea, ea_len, &bad)) {
         violation(f->vol, "get_ea returned an inconsistent list (at %u of %u)", bad, ea_len);

@@ -57,6 +57,8 @@ static void basic_done(struct file *f, const struct op *op)
 {
     uint32_t filter = 0;
     node_set_info(f->node, &op->rsp->file_info, false);
+    if (f->node->main)
+        node_drop_info(f->node->main);
     if (op->req->file.set_information.basic.file_attributes != UINT32_MAX) {
         f->did_attributes = true;
         filter |= FILE_NOTIFY_CHANGE_ATTRIBUTES;
@@ -214,7 +216,7 @@ static bool new_path(struct file *f, struct file *target, struct name given, WCH
     if (given.len > 1 && given.at[given.len - 1] == '\\')
         given.len--;
     name_split(given, &parent, &last);
-    if (!last.len || !name_path_valid(last, v->params.max_component_length))
+    if (!last.len || !name_path_valid(last, v->params.max_component_length, NULL, NULL))
         return false;
     pthread_mutex_lock(&v->table);
     name_split(node_name(f->node), &parent, &own_last);
@@ -297,7 +299,7 @@ NTSTATUS fsd_rename(struct file *f, struct file *target, uint32_t class, const v
     } else {
         flags = b[0] ? RENAME_REPLACE : 0;
     }
-    if (f->node->is_root || (target && !target->node))
+    if (f->node->is_root || f->node->main || (target && !target->node))
         return STATUS_INVALID_PARAMETER;
     struct name given = {(const WCHAR *)(const void *)(b + 20), UNITS(bytes)};
     gate_exclusive(&f->vol->rename);

@@ -45,10 +45,15 @@ static NTSTATUS fs_attributes(struct volume *v, uint8_t *buf, uint32_t cap, uint
 {
     static const struct {
         uint32_t flag, attribute;
-    } map[] = {{WINFSP_CASE_SENSITIVE_SEARCH, 1},  {WINFSP_CASE_PRESERVED_NAMES, 2},
-               {WINFSP_UNICODE_ON_DISK, 4},        {WINFSP_PERSISTENT_ACLS, 8},
-               {WINFSP_REPARSE_POINTS, 0x80},      {WINFSP_EXTENDED_ATTRIBUTES, 0x800000},
-               {WINFSP_READ_ONLY_VOLUME, 0x80000}, {WINFSP_SUPPORTS_POSIX_UNLINK_RENAME, 0x400}};
+    } map[] = {{WINFSP_CASE_SENSITIVE_SEARCH, 1},
+               {WINFSP_CASE_PRESERVED_NAMES, 2},
+               {WINFSP_UNICODE_ON_DISK, 4},
+               {WINFSP_PERSISTENT_ACLS, 8},
+               {WINFSP_REPARSE_POINTS, 0x80},
+               {WINFSP_EXTENDED_ATTRIBUTES, 0x800000},
+               {WINFSP_NAMED_STREAMS, 0x40000},
+               {WINFSP_READ_ONLY_VOLUME, 0x80000},
+               {WINFSP_SUPPORTS_POSIX_UNLINK_RENAME, 0x400}};
     static const WCHAR driver[] = {'W', 'i', 'n', 'F', 's', 'p'};
     struct name own = name_of(v->params.file_system_name);
     WCHAR text[32];

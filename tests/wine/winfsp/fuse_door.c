@@ -132,7 +132,7 @@ static int open_at(const char *path, uint32_t access, uint32_t disposition, uint
 {
     WCHAR buf[PATH_UNITS];
     struct create_result r;
-    int n = strchr(path, '\\') ? -1 : name_from_utf8(path, buf, PATH_UNITS);
+    int n = strpbrk(path, "\\:") ? -1 : name_from_utf8(path, buf, PATH_UNITS);
     if (n < 0)
         return -EINVAL;
     for (int i = 0; i < n; i++)
@@ -475,7 +475,7 @@ static int do_rename(const char *from, const char *to, unsigned int how)
     struct file *f;
     if (how & ~(unsigned)RENAME_NOREPLACE)
         return -EINVAL;
-    int n = strchr(to, '\\') ? -1 : name_from_utf8(to, name, PATH_UNITS);
+    int n = strpbrk(to, "\\:") ? -1 : name_from_utf8(to, name, PATH_UNITS);
     if (n < 0)
         return -EINVAL;
     for (int i = 0; i < n; i++)

@@ -60,12 +60,35 @@ static bool unit_legal(WCHAR c, bool wildcards)
     return wildcards || !strchr(wild, c);
 }
 
-bool name_path_valid(struct name path, unsigned max_component)
+// The stream's name may contain everything but separators; its type can only be $DATA.
+static bool stream_valid(struct name rest, unsigned max_component, struct name *stream, bool *typed)
+{
+    static const WCHAR data[] = {'$', 'D', 'A', 'T', 'A'};
+    unsigned n = 0;
+    while (n < rest.len && rest.at[n] != ':') {
+        if (rest.at[n] == '\\' || rest.at[n] == '/' || !rest.at[n])
+            return false;
+        n++;
+    }
+    *stream = (struct name){rest.at, n};
+    if (n > max_component)
+        return false;
+    if (n == rest.len)
+        return n > 0;
+    *typed = true;
+    return name_equal((struct name){rest.at + n + 1, rest.len - n - 1},
+                      (struct name){data, ARRAY_SIZE(data)}, false);
+}
+
+bool name_path_valid(struct name path, unsigned max_component, struct name *stream, bool *typed)
 {
     if (path.len == 0)
         return false;
     unsigned length = 0;
     for (unsigned i = 0; i < path.len; i++) {
+        if (path.at[i] == ':' && stream)
+            return stream_valid((struct name){path.at + i + 1, path.len - i - 1}, max_component,
+                                stream, typed);
         if (path.at[i] == '\\') {
             if (i + 1 < path.len && path.at[i + 1] == '\\')
                 return false;

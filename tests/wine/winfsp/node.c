@@ -68,6 +68,9 @@ static void put_locked(struct node *n)
 {
     if (--n->refs)
         return;
+    if (n->main)
+        put_locked(n->main);
+    free(n->streams.data);
     free(n->path);
     free(n->security.data);
     free(n->dir.data);
@@ -86,6 +89,17 @@ void node_unlist(struct node *n)
     n->listed = false;
     n->opens = 0;
     put_locked(n);
+}
+
+void node_unlist_streams(struct node *n)
+{
+    struct volume *v = n->vol;
+    for (unsigned b = 0; b < ARRAY_SIZE(v->buckets); b++)
+        for (struct node *m = v->buckets[b], *next; m; m = next) {
+            next = m->next;
+            if (m->main == n)
+                node_unlist(m);
+        }
 }
 
 void node_put(struct node *n)
@@ -134,18 +148,42 @@ static void share_count(struct node *n, const struct file *f, unsigned by)
     n->shares_delete += f->share & FILE_SHARE_DELETE ? by : 0;
 }
 
+/* A file and its streams: who deletes the one, and who forbids it for the other (src/sys/file.c). */
+static void share_deletion(struct node *n, const struct file *f, unsigned by)
+{
+    if (!n->main)
+        n->deletes += f->access & DELETE ? by : 0;
+    else if (!(f->share & FILE_SHARE_DELETE))
+        n->main->stream_denies += by;
+}
+
+static NTSTATUS stream_fits(const struct node *fresh, const struct file *f)
+{
+    if (!fresh->main)
+        return STATUS_SUCCESS;
+    if (fresh->main->delete_pending)
+        return STATUS_DELETE_PENDING;
+    return fresh->main->deletes && !(f->share & FILE_SHARE_DELETE) &&
+                   (f->access & (READS | WRITES | DELETE))
+               ? STATUS_SHARING_VIOLATION
+               : STATUS_SUCCESS;
+}
+
 static void share_add(struct node *n, struct file *f)
 {
     if (f->access & (READS | WRITES | DELETE)) {
         f->share_counted = true;
         share_count(n, f, 1);
+        share_deletion(n, f, 1);
     }
 }
 
 void node_unshare(struct node *n, struct file *f)
 {
-    if (f->share_counted)
+    if (f->share_counted) {
         share_count(n, f, (unsigned)-1);
+        share_deletion(n, f, (unsigned)-1);
+    }
     f->share_counted = false;
 }
 
@@ -161,13 +199,18 @@ struct node *node_open(struct volume *v, struct node *fresh, struct file *f, uin
 {
     pthread_mutex_lock(&v->table);
     struct node *n = lookup(v, node_name(fresh));
-    *status = STATUS_SUCCESS;
-    if (!n) {
+    *status = stream_fits(fresh, f);
+    if (*status) {
+        n = NULL;
+        put_locked(fresh);
+    } else if (!n) {
         n = fresh;
         list(n);
     } else {
         if (n->delete_pending)
             *status = STATUS_DELETE_PENDING;
+        else if (n->stream_denies && (f->access & DELETE))
+            *status = STATUS_SHARING_VIOLATION;
         else if (!shares_fit(n, f->access | also, f->share) || !shares_fit(n, f->access, f->share))
             *status = STATUS_SHARING_VIOLATION;
         else
@@ -199,6 +242,22 @@ void node_close(struct node *n, struct file *f, bool handle)
     pthread_mutex_unlock(&v->table);
 }
 
+void node_streams_pending(struct node *n)
+{
+    struct volume *v = n->vol;
+    pthread_mutex_lock(&v->table);
+    for (unsigned b = 0; b < ARRAY_SIZE(v->buckets); b++)
+        for (struct node *m = v->buckets[b]; m; m = m->next)
+            if (m->main == n && m->handles)
+                m->delete_pending = true;
+    pthread_mutex_unlock(&v->table);
+}
+
+static bool stream_below(const struct node *m, struct name path, bool fold)
+{
+    return m->main && name_equal(node_name(m->main), path, fold);
+}
+
 static bool in_the_way(const struct node *n, const struct node *self, bool posix)
 {
     if (n == self || !n->handles)
@@ -227,7 +286,7 @@ NTSTATUS node_rename_check(struct volume *v, struct node *n, struct name path, b
     }
     for (unsigned b = 0; b < ARRAY_SIZE(v->buckets) && !status; b++)
         for (struct node *m = v->buckets[b]; m && !status; m = m->next) {
-            bool below = name_below(node_name(m), path, fold);
+            bool below = name_below(node_name(m), path, fold) || stream_below(m, path, fold);
             if (!below && !name_equal(node_name(m), path, fold))
                 continue;
             if (!old_name && below)
@@ -263,7 +322,7 @@ void node_rename(struct node *n, struct name to)
     memcpy(from_path, n->path, n->path_len * sizeof(WCHAR));
     for (unsigned b = 0; b < ARRAY_SIZE(v->buckets); b++)
         for (struct node **at = &v->buckets[b], *m; (m = *at);) {
-            if (m != n && !name_below(node_name(m), from, fold)) {
+            if (m != n && m->main != n && !name_below(node_name(m), from, fold)) {
                 at = &m->next;
                 continue;
             }
@@ -355,11 +414,20 @@ void node_drop_info(struct node *n)
     pthread_mutex_unlock(&n->lock);
 }
 
+void node_drop_streams(struct node *n)
+{
+    struct node *m = n->main ? n->main : n;
+    pthread_mutex_lock(&m->lock);
+    cache_drop(&m->streams);
+    m->streams.change++;
+    pthread_mutex_unlock(&m->lock);
+}
+
 void node_drop_parent_dir(struct node *n)
 {
     WCHAR buf[PATH_MOST];
     struct name parent, last;
-    if (n->is_root)
+    if (n->is_root || n->main)
         return;
     name_split(node_path(n, buf), &parent, &last);
     struct node *p = node_find(n->vol, parent);

@@ -74,10 +74,28 @@ void watch_report(struct volume *v, struct name path, uint32_t filter, uint32_t 
     pthread_mutex_unlock(&v->watch_lock);
 }
 
+/* What happens to a stream has filters of its own (src/sys/file.c). */
+static uint32_t stream_filter(uint32_t filter)
+{
+    return (filter & FILE_NOTIFY_CHANGE_FILE_NAME ? FILE_NOTIFY_CHANGE_STREAM_NAME : 0u) |
+           (filter & FILE_NOTIFY_CHANGE_SIZE ? FILE_NOTIFY_CHANGE_STREAM_SIZE : 0u) |
+           (filter & FILE_NOTIFY_CHANGE_LAST_WRITE ? FILE_NOTIFY_CHANGE_STREAM_WRITE : 0u);
+}
+
 void fsd_changed(struct node *n, uint32_t filter, uint32_t action, bool caches)
 {
     struct volume *v = n->vol;
     WCHAR buf[PATH_MOST];
+    if (n->main) {
+        node_drop_streams(n);
+        filter = stream_filter(filter);
+        action = action == FILE_ACTION_ADDED     ? FILE_ACTION_ADDED_STREAM
+                 : action == FILE_ACTION_REMOVED ? FILE_ACTION_REMOVED_STREAM
+                                                 : FILE_ACTION_MODIFIED_STREAM;
+        caches = false;
+    } else if (filter & (FILE_NOTIFY_CHANGE_SIZE | FILE_NOTIFY_CHANGE_LAST_WRITE)) {
+        node_drop_streams(n); /* the nameless one's size */
+    }
     if (caches) {
         pthread_mutex_lock(&v->volume_info_lock);
         cache_drop(&v->volume_info_life);
@@ -219,6 +237,7 @@ static void invalidate(struct volume *v, struct name path, uint32_t filter, uint
         cache_drop(&n->security);
         cache_drop(&n->dir);
         cache_drop(&n->ea);
+        cache_drop(&n->streams);
         pthread_mutex_unlock(&n->lock);
         node_put(n);
     }
@@ -254,7 +273,7 @@ NTSTATUS WINAPI FspFileSystemNotify(struct winfsp_file_system *fs, struct winfsp
             path.len--;
         if (!path.len || path.at[0] != '\\')
             stop_loudly("notifications with relative names");
-        if (name_path_valid(path, v->params.max_component_length))
+        if (name_path_valid(path, v->params.max_component_length, NULL, NULL))
             invalidate(v, path, i->filter, i->action);
         at += (i->size + 7u) & ~(size_t)7;
     }

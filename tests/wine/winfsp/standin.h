@@ -92,7 +92,12 @@ struct name name_of(const WCHAR *terminated);
 bool name_equal(struct name a, struct name b, bool fold);
 uint32_t name_hash(struct name n, bool fold);
 void name_upcase(WCHAR *at, unsigned len);
-bool name_path_valid(struct name path, unsigned max_component);
+/**
+ * name_path_valid() - a path that the driver takes
+ * @stream: NULL: streams are not allowed; else the part behind the first colon, at NULL without one
+ * @typed:  a stream's type was given, which is ":$DATA"
+ */
+bool name_path_valid(struct name path, unsigned max_component, struct name *stream, bool *typed);
 bool name_pattern_valid(struct name pattern, unsigned max_component);
 bool name_has_wildcards(struct name n);
 bool name_matches(struct name pattern, struct name n, bool fold);
@@ -154,6 +159,9 @@ struct node {
     unsigned share_opens, share_read, share_write, share_delete, shares_read, shares_write,
         shares_delete; /* volume.table; the last three count who allows it */
     bool delete_pending, posix_delete;
+    struct node *main; /* of a stream: its file's node, referenced */
+    unsigned deletes,
+        stream_denies; /* of a file: opens for DELETE; opens of its streams that deny it */
     bool is_directory, is_root;
     WCHAR *path; /* volume.table and gate */
     unsigned path_len;
@@ -163,7 +171,7 @@ struct node {
     pthread_mutex_t lock; /* for what follows */
     struct winfsp_file_info info;
     uint64_t allocation_size, file_size;
-    struct cached info_life, security, dir, ea;
+    struct cached info_life, security, dir, ea, streams;
     bool truncate_on_close;
     uint32_t ea_changes;
     struct lock_range *ranges;
@@ -275,6 +283,7 @@ NTSTATUS WINAPI dll_leave(struct winfsp_file_system *fs, struct winfsp_request *
 /* Access checks before a file is opened or a name replaced (access.c). */
 struct access_check {
     bool parent;         /* look at the directory that the name lies in */
+    bool main;           /* look at the file that the stream belongs to */
     bool traverse;       /* and at those above it, for callers without the privilege */
     uint32_t desired;    /* ACCESS_MASK */
     uint32_t granted;    /* out; for STATUS_REPARSE the index of the link in the path */
@@ -312,6 +321,7 @@ uint8_t *sd_inherit(const void *parent, const void *given, bool directory, const
 struct file {
     struct volume *vol; /* with no node: the volume itself was opened */
     struct node *node;
+    struct file *main; /* of a stream: its file, opened along */
     uint64_t user_context2;
     uint32_t access, share, options, attributes;
     uint64_t position;
@@ -337,8 +347,12 @@ struct node *node_find(struct volume *v, struct name path); /* referenced */
 void node_put(struct node *n);
 /** node_close() - one opener less; `f` or NULL: its share access goes as well; `handle`: and its handle */
 void node_close(struct node *n, struct file *f, bool handle);
-void node_unlist(struct node *n); /* volume.table held */
+void node_unlist(
+    struct node *n); /* volume.table held, as for the next: its streams, whose handles are gone */
+void node_unlist_streams(struct node *n);
 void node_unshare(struct node *n, struct file *f);
+/** node_streams_pending() - the file was overwritten: its open streams go with their last handle */
+void node_streams_pending(struct node *n);
 void node_rename(struct node *n, struct name to);
 /** node_open_below() - is a file open whose name is `path` or below it, other than `except`? */
 NTSTATUS node_rename_check(struct volume *v, struct node *n, struct name path, bool old_name,
@@ -362,6 +376,7 @@ void node_set_info(struct node *n, const struct winfsp_file_info *info, bool tru
 bool node_get_info(struct node *n, struct winfsp_file_info *info);
 void node_drop_info(struct node *n);
 void node_drop_parent_dir(struct node *n);
+void node_drop_streams(struct node *n); /* what is known of its file's streams */
 
 /** fsd_op() - a request on an open file, its two contexts set */
 struct op *fsd_op(struct file *f, uint32_t kind, size_t extra);
@@ -407,6 +422,9 @@ NTSTATUS fsd_query_dir(struct file *f, uint32_t class, struct name pattern, uint
                        void *buf, uint32_t cap, uint32_t *len);
 NTSTATUS fsd_query_security(struct file *f, uint32_t what, void *buf, uint32_t cap, uint32_t *len);
 NTSTATUS fsd_set_security(struct file *f, uint32_t what, const void *sd, uint32_t sd_len);
+/** fsd_blob() - what `c` of node `n` holds: cached, or asked for on `f` and cached; *out is the caller's to free() */
+NTSTATUS fsd_blob(struct file *f, struct node *n, uint32_t kind, struct cached *c, uint32_t timeout,
+                  uint32_t max, uint8_t **out, uint32_t *len);
 NTSTATUS fsd_query_ea(struct file *f, bool restart, void *buf, uint32_t cap, uint32_t *len);
 NTSTATUS fsd_set_ea(struct file *f, const void *ea, uint32_t ea_len, uint64_t *information);
 NTSTATUS fsd_fsctl(struct file *f, uint32_t code, const void *in, uint32_t in_len, void *out,
