@@ -88,6 +88,9 @@ const struct svc_setting_info svc_setting_infos[SVC_SETTINGS] = {
                    L"how long what the host said is believed; default: auto", SVC_TYPE_TEXT,
                    SVC_SCOPE_SHARE, TEXT(cache, SVC_WORD_UNITS), .what = L"Cache",
                    .words = L"|auto|strict|long|"},
+    [SVC_STREAMS] = {L"Streams", L"--streams", L"on|off", L"alternate data streams; default: on",
+                     SVC_TYPE_TEXT, SVC_SCOPE_SHARE, TEXT(streams, SVC_WORD_UNITS),
+                     .what = L"Streams", .words = L"|on|off|"},
 };
 
 /* Where a setting is in @s, whatever its type. */

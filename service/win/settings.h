@@ -48,6 +48,7 @@ enum svc_setting {
     SVC_READ_ONLY_ATTRIBUTE,
     SVC_CHANGE_NOTIFY,
     SVC_CACHE,
+    SVC_STREAMS,
     SVC_SETTINGS
 };
 
@@ -90,6 +91,7 @@ struct svc_settings {
     wchar_t read_only_attribute[SVC_WORD_UNITS + 1]; /* both, mode, stored */
     wchar_t change_notify[SVC_WORD_UNITS + 1];       /* on, off */
     wchar_t cache[SVC_WORD_UNITS + 1];               /* auto, strict, long */
+    wchar_t streams[SVC_WORD_UNITS + 1];             /* on, off */
     wchar_t tag[SVC_TAG_UNITS + 1];
     wchar_t file_system_name[SVC_FSNAME_UNITS + 1];
     wchar_t label[SVC_LABEL_UNITS + 1];

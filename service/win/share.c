@@ -213,6 +213,7 @@ static NTSTATUS start_volume(struct share *s)
         .hide_dot_files = set->hide_dot_files,
         .mode_attributes = wcscmp(set->attributes, L"mode") == 0,
         .read_only_attribute = read_only_attribute(set),
+        .no_streams = wcscmp(set->streams, L"off") == 0,
         .no_notify = wcscmp(set->change_notify, L"off") == 0,
         .cache = cache(set),
         .owner_uid = owner ? set->owner_uid : SVC_NO_ID,

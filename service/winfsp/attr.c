@@ -65,7 +65,7 @@ static bool leads_to_directory(struct svc_open *o)
 }
 
 /**
- * svc_info() - of an open file [1, none while the attributes hold; more for a link]
+ * svc_info() - of an open file or stream [1, none while the attributes hold; more for a link]
  */
 NTSTATUS svc_info(struct svc_open *o, struct winfsp_file_info *out)
 {
@@ -77,5 +77,5 @@ NTSTATUS svc_info(struct svc_open *o, struct winfsp_file_info *out)
     fill(o->v, &a, o->hidden, leads_to_directory(o), out);
     if (!a.eas_known)
         out->ea_size = o->ea_size;
-    return STATUS_SUCCESS;
+    return o->stream ? svc_stream_info(o, out) : STATUS_SUCCESS;
 }

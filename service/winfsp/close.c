@@ -58,6 +58,8 @@ NTSTATUS WINAPI svc_cb_set_delete(struct winfsp_file_system *fs, void *ctx, WCHA
         return STATUS_SUCCESS;
     if (o->v->options.read_only)
         return STATUS_MEDIA_WRITE_PROTECTED;
+    if (o->stream)
+        return STATUS_SUCCESS;
     if (!o->parent)
         return STATUS_ACCESS_DENIED; /* the root */
     return cli_node_type(o->node) == SVC_IFDIR ? svc_directory_is_empty(o) : STATUS_SUCCESS;
@@ -68,8 +70,11 @@ static int delete_once(struct svc_open *o, const WCHAR *path)
 {
     struct svc_volume *v = o->v;
     struct svc_found f;
-    int error = svc_find(v, path, &f);
+    int error;
 
+    if (o->stream)
+        return svc_stream_delete(o->stream);
+    error = svc_find(v, path, &f);
     if (error == 0 && (f.node != o->node || !f.parent))
         error = -LE_EEXIST;
     else if (error == 0 && cli_node_type(f.node) == SVC_IFDIR)
@@ -115,7 +120,8 @@ static void delete_name(struct svc_open *o, const WCHAR *path)
         return;
     }
     o->deleted = true;
-    svc_twin_gone(o);
+    if (!o->stream)
+        svc_twin_gone(o);
 }
 
 /* Blocks past the end that were reserved and not needed: setting the size gives them back. */

@@ -155,6 +155,7 @@ static uint32_t information_of(UINT32 options)
 static bool may_open(const struct creation *k)
 {
     UINT32 wanted = k->access;
+    struct svc_stream_path stream;
     struct cli_attr a;
     struct svc_found f;
     bool allowed;
@@ -163,9 +164,9 @@ static bool may_open(const struct creation *k)
         wanted |= FILE_WRITE_DATA;
     else if (k->options >> 24 == SVC_SUPERSEDE)
         wanted |= DELETE;
-    allowed = svc_find(k->v, k->path, &f) == 0 &&
-              cli_getattr(k->v->client, f.node, false, &a) == 0 &&
-              svc_access_allowed(k->v, &a, &wanted);
+    allowed =
+        svc_find(k->v, svc_stream_path(k->v, k->path, &stream) ? stream.file : k->path, &f) == 0 &&
+        cli_getattr(k->v->client, f.node, false, &a) == 0 && svc_access_allowed(k->v, &a, &wanted);
     svc_found_end(k->v, &f);
     return allowed;
 }
@@ -184,9 +185,8 @@ static NTSTATUS open_instead(const struct creation *k, void **ctx, struct winfsp
 
 /* ---- CreateEx --------------------------------------------------------------------------------------- */
 
-static NTSTATUS create(const struct creation *k, void **ctx, struct winfsp_file_info *info)
+static NTSTATUS create_file(const struct creation *k, void **ctx, struct winfsp_file_info *info)
 {
-    struct svc_trail *t = svc_trail(k->v);
     struct svc_found f;
     int r = svc_find_directory(k->v, k->path, &f);
     NTSTATUS status;
@@ -199,6 +199,17 @@ static NTSTATUS create(const struct creation *k, void **ctx, struct winfsp_file_
     else
         status = create_in(k, &f, ctx, info);
     svc_found_end(k->v, &f);
+    return status;
+}
+
+static NTSTATUS create(const struct creation *k, void **ctx, struct winfsp_file_info *info)
+{
+    struct svc_trail *t = svc_trail(k->v);
+    struct svc_stream_path stream;
+    NTSTATUS status = svc_stream_path(k->v, k->path, &stream)
+                          ? svc_stream_create(k->v, &stream, k->allocation, ctx, info)
+                          : create_file(k, ctx, info);
+
     if (t && status == STATUS_OBJECT_NAME_COLLISION)
         svc_trail_end(k->v, t); /* what it knew of this path was wrong */
     if (status == STATUS_OBJECT_NAME_COLLISION && opens_what_is_there(k->options))
@@ -207,7 +218,7 @@ static NTSTATUS create(const struct creation *k, void **ctx, struct winfsp_file_
 }
 
 /**
- * svc_cb_create_ex() - make a file or directory that is not there
+ * svc_cb_create_ex() - make a file, directory or stream that is not there
  * @extra: EAs, or a reparse buffer when @extra_is_reparse; at most @extra_len bytes are looked at
  *
  * Return: STATUS_OBJECT_NAME_COLLISION if it is there and the disposition forbids to open it.
@@ -235,8 +246,16 @@ NTSTATUS WINAPI svc_cb_create_ex(struct winfsp_file_system *fs, WCHAR *path, UIN
 
 /* ---- OverwriteEx ------------------------------------------------------------------------------------ */
 
+static NTSTATUS clear_streams(struct svc_open *o)
+{
+    int error = svc_streams_clear(o->v, o->node);
+
+    return error == -LE_EOPNOTSUPP || error == -LE_ENOSYS ? STATUS_SUCCESS
+                                                          : svc_stream_fail(o->v, o->path, error);
+}
+
 /**
- * svc_cb_overwrite_ex() - an existing file becomes empty
+ * svc_cb_overwrite_ex() - an existing file or stream becomes empty
  * @replace: attributes replace those there (SUPERSEDE), else they are added
  *
  * Its mode stays but for the write bits, which FILE_ATTRIBUTE_READONLY takes and, when replacing, a missing one
@@ -253,6 +272,10 @@ NTSTATUS WINAPI svc_cb_overwrite_ex(struct winfsp_file_system *fs, void *ctx, UI
     NTSTATUS status = STATUS_SUCCESS;
     int error;
 
+    if (o->stream) {
+        status = svc_stream_set_size(o, 0, FALSE);
+        return NT_SUCCESS(status) ? svc_info(o, info) : status;
+    }
     if (cli_node_type(o->node) != SVC_IFREG)
         return STATUS_INVALID_DEVICE_REQUEST;
     if (ea_len > 0 && !svc_eas_work(v))
@@ -273,6 +296,8 @@ NTSTATUS WINAPI svc_cb_overwrite_ex(struct winfsp_file_system *fs, void *ctx, UI
     status = svc_store(o, &now, attributes | SVC_ATTRIBUTE_ARCHIVE, 0);
     if (NT_SUCCESS(status) && svc_eas_work(v) && (!now.eas_known || now.ea_size > 0))
         status = svc_eas_clear(o); /* WinFsp: what overwrites a file replaces its EAs, too */
+    if (NT_SUCCESS(status) && v->streams_on && (!now.eas_known || now.has_streams))
+        status = clear_streams(o);
     if (NT_SUCCESS(status) && ea_len > 0)
         status = svc_eas_set(o, ea, ea_len);
     if (NT_SUCCESS(status) && allocation > 0)

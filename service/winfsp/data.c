@@ -124,8 +124,8 @@ static NTSTATUS status_of(struct svc_open *o, const struct svc_io *io)
     return STATUS_SUCCESS;
 }
 
-/* Attributes after a write, from what is known without asking. */
-static void info_after_write(struct svc_open *o, struct winfsp_file_info *out)
+/** svc_info_after_write() - attributes after a write, from what is known without asking [0] */
+void svc_info_after_write(struct svc_open *o, struct winfsp_file_info *out)
 {
     struct cli_attr a;
     struct cli_name no_name = {"", 0};
@@ -154,7 +154,7 @@ static void answer(struct cli_io *cio)
                                        .information = NT_SUCCESS(status) ? io->io.bytes : 0};
 
     if (io->kind == WINFSP_KIND_WRITE && NT_SUCCESS(status))
-        info_after_write(o, &response.file_info);
+        svc_info_after_write(o, &response.file_info);
     /* The answer first: a volume that stops waits for the list, and then the dispatcher goes. */
     v->api->send_response(v->fs, &response);
     io_remove(v, io);
@@ -192,19 +192,23 @@ static NTSTATUS start(struct svc_open *o, uint32_t kind, void *buf, UINT64 offse
     return svc_fail(v, error, SVC_ABOUT_HANDLE);
 }
 
-/** svc_cb_read() - pends; STATUS_END_OF_FILE only if nothing at all was read */
+/** svc_cb_read() - pends, but for streams; STATUS_END_OF_FILE only if nothing at all was read */
 NTSTATUS WINAPI svc_cb_read(struct winfsp_file_system *fs, void *ctx, void *buf, UINT64 offset,
                             ULONG len, ULONG *got)
 {
-    NTSTATUS status = svc_open_data(ctx, CLI_READ);
+    struct svc_open *o = ctx;
+    NTSTATUS status;
 
     (void)fs;
     *got = 0;
+    if (o->stream)
+        return svc_stream_read_at(o, buf, offset, len, got);
+    status = svc_open_data(o, CLI_READ);
     return NT_SUCCESS(status) ? start(ctx, WINFSP_KIND_READ, buf, offset, len, 0) : status;
 }
 
 /**
- * svc_cb_write() - pends
+ * svc_cb_write() - pends, but for streams
  * @to_end:      append; the offset means nothing
  * @constrained: never past the end of the file
  */
@@ -212,18 +216,22 @@ NTSTATUS WINAPI svc_cb_write(struct winfsp_file_system *fs, void *ctx, void *buf
                              ULONG len, BOOLEAN to_end, BOOLEAN constrained, ULONG *put,
                              struct winfsp_file_info *info)
 {
-    NTSTATUS status = svc_open_data(ctx, CLI_WRITE);
+    struct svc_open *o = ctx;
     uint32_t flags = 0;
+    NTSTATUS status;
 
     (void)fs;
     *put = 0;
     memset(info, 0, sizeof(*info));
-    if (!NT_SUCCESS(status))
-        return status;
     if (constrained)
         flags = CLI_IO_CONSTRAINED;
     else if (to_end)
         flags = CLI_IO_APPEND;
+    if (o->stream)
+        return svc_stream_write_at(o, buf, offset, len, flags, put, info);
+    status = svc_open_data(o, CLI_WRITE);
+    if (!NT_SUCCESS(status))
+        return status;
     return start(ctx, WINFSP_KIND_WRITE, buf, offset, len, flags);
 }
 

@@ -53,15 +53,15 @@ static bool is_shown(const char *host)
     return meta_kind_of(host) == META_EA && strlen(host + PREFIX_LEN) <= UINT8_MAX;
 }
 
-/* All names, each terminated. Return: bytes at *out (free it), or -errno. */
-static int list(struct svc_open *o, char **out)
+/** svc_xattr_names() - all names, each terminated [1]. Return: bytes at *out (free it), or -errno */
+int svc_xattr_names(struct svc_volume *v, struct cli_node *n, char **out)
 {
     int len;
 
     *out = malloc(LIST_ROOM + 1);
     if (!*out)
         return -LE_ENOMEM;
-    len = cli_listxattr(o->v->client, o->node, *out, LIST_ROOM);
+    len = cli_listxattr(v->client, n, *out, LIST_ROOM);
     if (len < 0) {
         free(*out);
         *out = NULL;
@@ -124,7 +124,7 @@ NTSTATUS WINAPI svc_cb_get_ea(struct winfsp_file_system *fs, void *ctx, struct w
     *got = 0;
     if (!svc_eas_work(svc_volume_of(fs)))
         return STATUS_EAS_NOT_SUPPORTED;
-    bytes = list(o, &names);
+    bytes = svc_xattr_names(o->v, o->node, &names);
     if (bytes < 0)
         return svc_fail(o->v, bytes, SVC_ABOUT_EA);
     for (int i = 0; i < bytes && NT_SUCCESS(status); i += (int)strlen(names + i) + 1) {
@@ -189,7 +189,7 @@ NTSTATUS svc_eas_set(struct svc_open *o, const struct winfsp_full_ea *ea, uint32
 NTSTATUS svc_eas_clear(struct svc_open *o)
 {
     char *names;
-    int bytes = list(o, &names), error = 0;
+    int bytes = svc_xattr_names(o->v, o->node, &names), error = 0;
 
     if (bytes < 0)
         return bytes == -LE_EOPNOTSUPP || bytes == -LE_ENOSYS ? STATUS_SUCCESS

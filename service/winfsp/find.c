@@ -26,6 +26,8 @@ void svc_trail_end(struct svc_volume *v, struct svc_trail *t)
     if (t->walked)
         cli_walk_end(v->client, &t->walk);
     t->walked = false;
+    svc_stream_put(t->stream);
+    t->stream = NULL;
 }
 
 /* Walk a path, in place of what the trail had. Return: cli_walk()'s, or an error of the path itself. */

@@ -124,8 +124,11 @@ NTSTATUS WINAPI svc_cb_set_file_size(struct winfsp_file_system *fs, void *ctx, U
     NTSTATUS status;
 
     (void)fs;
-    if (cli_node_type(o->node) != SVC_IFREG || size > INT64_MAX)
+    if ((!o->stream && cli_node_type(o->node) != SVC_IFREG) || size > INT64_MAX)
         return STATUS_INVALID_PARAMETER;
-    status = allocation ? reserve(o, size) : resize(o, size);
+    if (o->stream)
+        status = svc_stream_set_size(o, size, allocation);
+    else
+        status = allocation ? reserve(o, size) : resize(o, size);
     return NT_SUCCESS(status) ? svc_info(o, info) : status;
 }

@@ -40,11 +40,13 @@ static bool needs_escape(uint32_t byte, bool last)
     return byte >= 0x80 || is_reserved(byte) || (last && (byte == '.' || byte == ' '));
 }
 
-/*
- * One character of strict UTF-8 (no overlong forms, no surrogates, at most U+10FFFF: Unicode 3.9, table 3-7).
- * Return: bytes of it, 0 when it is none.
+/**
+ * svc_utf8_get() - one character of strict UTF-8: no overlong forms, no surrogates, at most U+10FFFF
+ * @len: 1 or more bytes at @s
+ *
+ * Unicode 3.9, table 3-7. Return: bytes of it, 0 when it is none.
  */
-static uint32_t utf8_get(const unsigned char *s, uint32_t len, uint32_t *c)
+uint32_t svc_utf8_get(const unsigned char *s, uint32_t len, uint32_t *c)
 {
     static const uint32_t smallest[5] = {0, 0, 0x80, 0x800, 0x10000};
     uint32_t n = s[0] < 0x80   ? 1
@@ -67,8 +69,8 @@ static uint32_t utf8_get(const unsigned char *s, uint32_t len, uint32_t *c)
     return n;
 }
 
-/* Return: bytes written, 1..4. */
-static uint32_t utf8_put(char *out, uint32_t c)
+/** svc_utf8_put() - @out: room for 4 bytes. Return: bytes written, 1..4 */
+uint32_t svc_utf8_put(char *out, uint32_t c)
 {
     if (c < 0x80) {
         out[0] = (char)c;
@@ -106,7 +108,7 @@ uint32_t svc_name_from_host(const char *bytes, uint32_t len, uint16_t *out)
     uint32_t units = 0;
 
     for (uint32_t i = 0; i < len;) {
-        uint32_t c = 0, n = utf8_get(s + i, len - i, &c);
+        uint32_t c = 0, n = svc_utf8_get(s + i, len - i, &c);
         bool last = i + n == len;
 
         if (n == 0) {
@@ -135,8 +137,8 @@ uint32_t svc_name_from_host(const char *bytes, uint32_t len, uint16_t *out)
     return units;
 }
 
-/* One character of UTF-16. Return: its units, 0 for half a surrogate pair. */
-static uint32_t utf16_get(const uint16_t *units, uint32_t count, uint32_t *c)
+/** svc_utf16_get() - one character of UTF-16. Return: its units, 0 for half a surrogate pair */
+uint32_t svc_utf16_get(const uint16_t *units, uint32_t count, uint32_t *c)
 {
     *c = units[0];
     if (units[0] < 0xD800 || units[0] > 0xDFFF)
@@ -182,7 +184,7 @@ int svc_name_to_host(const uint16_t *units, uint32_t count, char *out)
         return -LE_ENAMETOOLONG;
     for (uint32_t i = 0; i < count;) {
         char utf8[4];
-        uint32_t c, bytes, n = utf16_get(units + i, count - i, &c);
+        uint32_t c, bytes, n = svc_utf16_get(units + i, count - i, &c);
 
         if (n == 0 || c == '/' || c == (PRIVATE_BASE | '/') || c == PRIVATE_BASE ||
             (c < 0x80 && is_reserved(c)))
@@ -192,7 +194,7 @@ int svc_name_to_host(const uint16_t *units, uint32_t count, char *out)
             utf8[0] = (char)(c & 0xFF);
             bytes = 1;
         } else {
-            bytes = utf8_put(utf8, c);
+            bytes = svc_utf8_put(utf8, c);
         }
         if (len + bytes > SVC_NAME_BYTES)
             return -LE_ENAMETOOLONG;

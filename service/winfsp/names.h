@@ -23,6 +23,10 @@ struct svc_path {
     char bytes[SVC_PATH_UNITS * 3];
 };
 
+uint32_t svc_utf8_get(const unsigned char *s, uint32_t len, uint32_t *c);
+uint32_t svc_utf8_put(char *out, uint32_t c);
+uint32_t svc_utf16_get(const uint16_t *units, uint32_t count, uint32_t *c);
+
 int svc_name_to_host(const uint16_t *units, uint32_t count, char *out);
 uint32_t svc_name_from_host(const char *bytes, uint32_t len, uint16_t *out);
 

@@ -70,14 +70,19 @@ NTSTATUS WINAPI svc_cb_get_security_by_name(struct winfsp_file_system *fs, WCHAR
                                             UINT32 *attributes, void *sd, SIZE_T *sd_size)
 {
     struct svc_volume *v = svc_volume_of(fs);
+    struct svc_stream_path stream;
+    bool named = svc_stream_path(v, path, &stream);
+    const WCHAR *file = named ? stream.file : path;
     struct svc_found f;
-    int r = svc_find(v, path, &f);
+    int r = svc_find(v, file, &f);
     NTSTATUS status;
 
     if (r == 0)
-        status = security_of_found(v, path, &f, attributes, sd, sd_size);
+        status = security_of_found(v, file, &f, attributes, sd, sd_size);
     else
         status = svc_find_status(v, r, &f);
+    if (NT_SUCCESS(status) && r == 0 && named)
+        status = svc_stream_check(v, &f, stream.name, attributes);
     if (status == STATUS_REPARSE && attributes)
         *attributes = f.link_units;
     svc_found_end(v, &f);
@@ -196,6 +201,7 @@ void svc_open_free(struct svc_open *o)
         cli_file_close(c, o->file);
     if (o->dir)
         cli_dir_close(c, o->dir);
+    svc_stream_put(o->stream);
     cli_node_put(c, o->node);
     cli_node_put(c, o->parent);
     free(o->path);
@@ -291,10 +297,14 @@ NTSTATUS WINAPI svc_cb_open(struct winfsp_file_system *fs, WCHAR *path, UINT32 o
                             UINT32 access, void **ctx, struct winfsp_file_info *info)
 {
     struct svc_volume *v = svc_volume_of(fs);
+    struct svc_stream_path stream;
     struct svc_found f;
-    int r = svc_find(v, path, &f);
     NTSTATUS status;
+    int r;
 
+    if (svc_stream_path(v, path, &stream))
+        return svc_stream_open(v, &stream, options, ctx, info);
+    r = svc_find(v, path, &f);
     if (r == 0)
         status = open_found(v, &f, path, options, access, ctx, info);
     else

@@ -39,6 +39,8 @@ static uint32_t flags_of(const struct svc_volume *v)
         flags |= WINFSP_READ_ONLY_VOLUME;
     if (v->has_eas)
         flags |= WINFSP_EXTENDED_ATTRIBUTES | WINFSP_CASE_PRESERVED_EXTENDED_ATTRIBUTES;
+    if (v->streams_on)
+        flags |= WINFSP_NAMED_STREAMS;
     return flags;
 }
 

@@ -170,6 +170,8 @@ NTSTATUS WINAPI svc_cb_rename(struct winfsp_file_system *fs, void *ctx, WCHAR *p
     struct renaming r = {.o = ctx, .replace = replace};
     NTSTATUS status;
 
+    if (r.o->stream)
+        return STATUS_INVALID_PARAMETER; /* WinFsp's driver says so, too */
     r.posix = replace && asked_for_posix(v);
     status = find_both(&r, path, new_path);
     if (NT_SUCCESS(status))

@@ -12,7 +12,8 @@ enum svc_about {
     SVC_ABOUT_NAME,   /* the last component of a path */
     SVC_ABOUT_PATH,   /* a directory on the way */
     SVC_ABOUT_HANDLE, /* an open file */
-    SVC_ABOUT_EA      /* its extended attributes */
+    SVC_ABOUT_EA,     /* its extended attributes */
+    SVC_ABOUT_STREAM  /* a stream of it */
 };
 
 NTSTATUS svc_status(int error, enum svc_about about);

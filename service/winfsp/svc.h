@@ -15,7 +15,8 @@
  *   notify.c, poll.c, report.c   changes on the host: told by it, looked for (-n), handed to WinFsp
  *   attr.c       struct winfsp_file_info
  *   stored.c     attributes and creation times that are kept in extended attributes
- *   attributes.c, names.c, status.c, times.c, sd.c, guard_key.c   portable
+ *   streams.c, stream_ops.c   alternate data streams: their contents, and the callbacks
+ *   attributes.c, names.c, status.c, stream_name.c, times.c, sd.c, guard_key.c   portable
  *
  *   Every callback gets the volume from fs->user_context. What open or create put into their context is a
  *   struct svc_open, one for each handle; WinFsp calls close() for it exactly once, after all else.
@@ -23,9 +24,9 @@
  * Ownership: an svc_open holds references to its node and directory, its file and directory handles, its
  *   twin entry and its path. A struct svc_found holds references until svc_found_end().
  *
- * Locks, in this order: guard stripes (guard.c), svc_open.lock, svc_volume.opens_lock, svc_volume.twins_lock,
- *   svc_volume.label_lock, svc_volume.notify.lock. The client's own locks come after all of these. svc_open.lock is held across
- *   round trips of that handle, the others never.
+ * Locks, in this order: guard stripes (guard.c), svc_open.lock, svc_stream.lock, svc_volume.opens_lock,
+ *   svc_volume.streams_lock, svc_volume.twins_lock, svc_volume.label_lock, svc_volume.notify.lock. The client's own
+ *   locks come after all of these. svc_open.lock and svc_stream.lock are held across round trips, the others never.
  */
 #ifndef VIOFS_SERVICE_SVC_H
 #define VIOFS_SERVICE_SVC_H
@@ -78,6 +79,7 @@ struct svc_found {
 };
 
 struct svc_twin;
+struct svc_stream;
 struct svc_snapshot;
 
 /* One open file, directory, link or special file: WinFsp's context. */
@@ -92,7 +94,8 @@ struct svc_open {
     bool hidden;             /* a dot file, and those are hidden */
     bool preallocated;       /* blocks past the end may be given back at cleanup */
     bool deleted;
-    WCHAR *path; /* as Windows spells it, from the root; heap */
+    struct svc_stream *stream; /* never changes; NULL: the file itself */
+    WCHAR *path;               /* as Windows spells it, from the root; heap */
     struct svc_twin *twin;
 
     /* v->opens_lock, which guards changes of path and node, too */
@@ -141,7 +144,8 @@ struct svc_volume {
     uint32_t security_size;
     bool has_eas;
     struct svc_attribute_rules rules;
-    volatile LONG said_unstored;
+    volatile LONG said_unstored, said_no_streams;
+    bool streams_on;
     volatile uint32_t owner_uid, owner_gid; /* owner.c; any writer may win */
 
     DWORD scratch_slot; /* guard.c */
@@ -151,6 +155,8 @@ struct svc_volume {
 
     SRWLOCK opens_lock;
     struct svc_open *opens; /* all handles */
+    SRWLOCK streams_lock;
+    struct svc_stream *streams; /* in use */
     SRWLOCK twins_lock;
     struct svc_twin *twins[SVC_TWIN_BUCKETS];
 
@@ -193,8 +199,9 @@ struct svc_trail *svc_trail(struct svc_volume *v);
 /* The last path that this operation resolved. */
 struct svc_trail {
     bool walked;
-    uint64_t mark; /* cli_mark() before the walk */
-    int result;    /* cli_walk()'s */
+    uint64_t mark;             /* cli_mark() before the walk */
+    int result;                /* cli_walk()'s */
+    struct svc_stream *stream; /* that was looked at, or NULL */
     struct svc_path path;
     struct cli_walk walk;
     uint32_t units;
@@ -247,6 +254,7 @@ bool svc_link_is_directory(struct svc_volume *v, const WCHAR *directory, struct 
 NTSTATUS svc_eas_set(struct svc_open *o, const struct winfsp_full_ea *ea, uint32_t len);
 NTSTATUS svc_eas_clear(struct svc_open *o);
 bool svc_eas_work(struct svc_volume *v);
+int svc_xattr_names(struct svc_volume *v, struct cli_node *n, char **out);
 
 /* ---- stored.c --------------------------------------------------------------------------------------- */
 
@@ -254,6 +262,47 @@ NTSTATUS svc_store(struct svc_open *o, const struct cli_attr *now, uint32_t attr
                    uint64_t creation);
 NTSTATUS svc_store_new(struct svc_open *o, uint32_t attributes);
 void svc_store_archive(struct svc_open *o);
+
+/* ---- streams.c -------------------------------------------------------------------------------------- */
+
+int svc_stream_find(struct svc_volume *v, struct cli_node *n, const WCHAR *name,
+                    struct svc_stream **out);
+int svc_stream_make(struct svc_volume *v, struct cli_node *n, const WCHAR *name,
+                    struct svc_stream **out);
+void svc_stream_put(struct svc_stream *s);
+uint32_t svc_stream_name(const struct svc_stream *s, WCHAR *units);
+int svc_stream_size(struct svc_stream *s);
+int svc_stream_read(struct svc_stream *s, void *buf, uint64_t offset, uint32_t len);
+int svc_stream_write(struct svc_stream *s, const void *buf, uint64_t offset, uint32_t len,
+                     uint32_t flags);
+int svc_stream_resize(struct svc_stream *s, uint64_t size);
+int svc_stream_delete(struct svc_stream *s);
+int svc_streams_clear(struct svc_volume *v, struct cli_node *n);
+int svc_streams_list(struct svc_volume *v, struct cli_node *n,
+                     bool (*tell)(void *user, const WCHAR *name, uint32_t units, uint32_t size),
+                     void *user);
+
+/* ---- stream_ops.c ----------------------------------------------------------------------------------- */
+
+/* The path of a stream: its file's, and its name. */
+struct svc_stream_path {
+    const WCHAR *name; /* in the path that was taken apart */
+    WCHAR file[SVC_PATH_UNITS];
+};
+
+bool svc_stream_path(const struct svc_volume *v, const WCHAR *path, struct svc_stream_path *out);
+NTSTATUS svc_stream_fail(struct svc_volume *v, const WCHAR *path, int error);
+NTSTATUS svc_stream_info(struct svc_open *o, struct winfsp_file_info *out);
+NTSTATUS svc_stream_check(struct svc_volume *v, const struct svc_found *f, const WCHAR *name,
+                          UINT32 *attributes);
+NTSTATUS svc_stream_open(struct svc_volume *v, const struct svc_stream_path *path, UINT32 options,
+                         void **ctx, struct winfsp_file_info *info);
+NTSTATUS svc_stream_create(struct svc_volume *v, const struct svc_stream_path *path,
+                           UINT64 allocation, void **ctx, struct winfsp_file_info *info);
+NTSTATUS svc_stream_read_at(struct svc_open *o, void *buf, UINT64 offset, ULONG len, ULONG *got);
+NTSTATUS svc_stream_write_at(struct svc_open *o, const void *buf, UINT64 offset, ULONG len,
+                             uint32_t flags, ULONG *put, struct winfsp_file_info *info);
+NTSTATUS svc_stream_set_size(struct svc_open *o, UINT64 size, BOOLEAN allocation);
 
 /* ---- twins.c ---------------------------------------------------------------------------------------- */
 
@@ -283,6 +332,7 @@ void svc_watch_opens(struct svc_volume *v);
 /* ---- data.c, owner.c, poll.c ------------------------------------------------------------------------ */
 
 void svc_io_close(struct svc_volume *v);
+void svc_info_after_write(struct svc_open *o, struct winfsp_file_info *out);
 void svc_owner_set(struct svc_volume *v, const struct cli_attr *root);
 NTSTATUS svc_owner_find(struct svc_volume *v);
 void svc_poll(struct svc_volume *v);
@@ -314,6 +364,7 @@ SVC_CALLBACK(resolve_reparse_points);
 SVC_CALLBACK(get_reparse_point);
 SVC_CALLBACK(set_reparse_point);
 SVC_CALLBACK(delete_reparse_point);
+SVC_CALLBACK(get_stream_info);
 SVC_CALLBACK(get_dir_info_by_name);
 SVC_CALLBACK(get_ea);
 SVC_CALLBACK(set_ea);

@@ -134,12 +134,13 @@ static NTSTATUS start_session(struct svc_volume *v, struct cli_transport *transp
     status = svc_owner_find(v);
     root = cli_root(v->client);
     v->has_eas = cli_listxattr(v->client, root, NULL, 0) >= 0;
+    v->streams_on = v->has_eas && !v->options.no_streams;
     v->rules = (struct svc_attribute_rules){.stored = v->has_eas && !v->options.mode_attributes,
                                             .read_only = v->options.read_only_attribute};
     if (!v->has_eas && !v->options.mode_attributes)
         svc_volume_log(v, 2,
                        L"the host keeps no extended attributes here: attributes are shown as "
-                       L"mode bits say, and changes of others are dropped");
+                       L"mode bits say, changes of others are dropped, and there are no streams");
     cli_node_put(v->client, root);
     return status;
 }
@@ -168,6 +169,7 @@ static const struct winfsp_interface callbacks = {
     .get_reparse_point = svc_cb_get_reparse_point,
     .set_reparse_point = svc_cb_set_reparse_point,
     .delete_reparse_point = svc_cb_delete_reparse_point,
+    .get_stream_info = svc_cb_get_stream_info,
     .get_dir_info_by_name = svc_cb_get_dir_info_by_name,
     .get_ea = svc_cb_get_ea,
     .set_ea = svc_cb_set_ea,

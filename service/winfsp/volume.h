@@ -57,6 +57,7 @@ struct svc_volume_options {
     uint32_t debug_flags;   /* WinFsp's debug log mask */
     uint32_t stall_seconds; /* 0: 30 */
     uint32_t poll_seconds;  /* -n: open directories are looked at this often, 0: never */
+    bool no_streams;        /* no alternate data streams */
     bool no_notify;         /* do not have the host tell what changes */
     enum svc_cache cache;
     uint32_t threads;                                        /* dispatcher threads, 0: 16 */

@@ -67,7 +67,7 @@ static void test_every_error_of_the_list_has_a_status(void **state)
 {
     (void)state;
 #define X(name, number)                                                                            \
-    for (int about = SVC_ABOUT_NAME; about <= SVC_ABOUT_EA; about++)                               \
+    for (int about = SVC_ABOUT_NAME; about <= SVC_ABOUT_STREAM; about++)                           \
         assert_int_not_equal(svc_status(-LE_##name, (enum svc_about)about), STATUS_UNSUCCESSFUL);
     LINUX_ERRNOS(X)
 #undef X
