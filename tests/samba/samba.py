@@ -110,8 +110,8 @@ class Samba:
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=30, check=True)
         with open(os.path.join(self.state, "smbd.out"), "wb") as out:
             self.smbd = subprocess.Popen(
-                ["unshare", "-n", "-p", "--kill-child", sys.executable, "-c", LOOPBACK_UP, "smbd", "-s", self.conf, "-F",
-                 "--no-process-group"], stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+                ["unshare", "-n", "-p", "--mount-proc", "--kill-child", sys.executable, "-c", LOOPBACK_UP, "smbd", "-s",
+                 self.conf, "-F", "--no-process-group"], stdin=subprocess.DEVNULL, stdout=out, stderr=out)
         self.wait()
 
     def wait(self):
