@@ -246,13 +246,6 @@ static void wildcards_are_no_names(struct t *t)
     EXPECT(t, STATUS_OBJECT_NAME_INVALID, TRY(t, "f?"));
 }
 
-static void a_stream_of_a_file_is_refused(struct t *t)
-{
-    host_puts(t, "f", "");
-    EXPECT(t, STATUS_OBJECT_NAME_INVALID, TRY(t, "f:stream", .disposition = FILE_OPEN_IF));
-    TEXT(t, "f", host_names(t, ""));
-}
-
 static void opening_by_file_id_is_refused(struct t *t)
 {
     host_puts(t, "f", "");
@@ -298,7 +291,6 @@ static const struct test_case cases[] = {
     CASE(dot_and_dot_dot_are_no_names),
     CASE(two_backslashes_in_a_row_are_no_name),
     CASE(wildcards_are_no_names),
-    CASE(a_stream_of_a_file_is_refused),
     CASE(opening_by_file_id_is_refused),
     CASE(a_file_can_be_opened_a_thousand_times),
 };

@@ -24,7 +24,7 @@ extern const struct group group_create, group_open, group_overwrite, group_share
     group_link, group_names, group_fold, group_volume;
 extern const struct group group_security, group_posix, group_flush, group_paths, group_aliases,
     group_reparse, group_replay, group_notify, group_concurrency, group_ea, group_errors,
-    group_host, group_meta;
+    group_host, group_meta, group_streams;
 
 static const struct group *const groups[] = {
     &group_create,  &group_open,     &group_overwrite, &group_share,      &group_data,
@@ -32,7 +32,7 @@ static const struct group *const groups[] = {
     &group_delete,  &group_list,     &group_link,      &group_names,      &group_fold,
     &group_volume,  &group_security, &group_posix,     &group_flush,      &group_paths,
     &group_aliases, &group_reparse,  &group_replay,    &group_notify,     &group_concurrency,
-    &group_ea,      &group_errors,   &group_host,      &group_meta,
+    &group_ea,      &group_errors,   &group_host,      &group_meta,       &group_streams,
 };
 
 static struct {
