@@ -94,14 +94,22 @@ void guest_learn(struct guest *g, const struct asked *q, const uint8_t *p, size_
     struct fuse_entry_out entry;
     struct fuse_open_out opened;
 
-    MUST(op && len >= op->reply_min);
+    MUST(op);
+    /* Events differ in length: what must be there is room for the longest. */
+    MUST(len >= (op->opcode == VIOFS_EVENTS ? sizeof(struct fuse_viofs_event) : op->reply_min));
     if (len >= sizeof(entry))
         memcpy(&entry, p, sizeof(entry));
     if (len >= sizeof(opened))
         memcpy(&opened, p + len - sizeof(opened), sizeof(opened));
     switch (q->opcode) {
-    case FUSE_LOOKUP:
     case VIOFS_LOOKUP:
+        if (entry.nodeid == 0) { /* there is nothing of that name, and the guest may keep that */
+            MUST(entry.entry_valid != 0 && entry.attr.ino == 0);
+            break;
+        }
+        learn_node(g, &entry);
+        break;
+    case FUSE_LOOKUP:
     case FUSE_SYMLINK:
     case FUSE_MKNOD:
     case FUSE_MKDIR:
@@ -113,6 +121,10 @@ void guest_learn(struct guest *g, const struct asked *q, const uint8_t *p, size_
     case FUSE_TMPFILE:
         learn_node(g, &entry);
         learn_file(g, opened.fh, entry.nodeid, false);
+        break;
+    case VIOFS_OPEN:
+        memcpy(&opened, p, len < sizeof(opened) ? len : sizeof(opened));
+        learn_file(g, opened.fh, q->nodeid, false);
         break;
     case FUSE_OPEN:
     case FUSE_OPENDIR:

@@ -86,6 +86,7 @@ static const struct field {
     }
     {FUSE_OPEN, 0, 4, 8, {OPEN_FLAGS}},
     {FUSE_OPEN, 4, 4, 2, {0, FUSE_OPEN_KILL_SUIDGID}},
+    {VIOFS_OPEN, 0, 4, 8, {OPEN_FLAGS}},
     CREATES(FUSE_CREATE),
     CREATES(VIOFS_CREATE),
     CREATES(FUSE_TMPFILE),
@@ -165,7 +166,10 @@ static const struct field {
     {VIOFS_GETATTR, 0, 4, 2, {0, FUSE_GETATTR_FH}},
     {VIOFS_FUSE_STATX, 0, 4, 2, {0, FUSE_GETATTR_FH}},
     {VIOFS_PROBE, 0, 4, 3, {1, 0, 2}},
-    {VIOFS_PROBE, 4, 4, 2, {VIOFS_FEATURE_BTIME, VIOFS_FEATURE_META}},
+    {VIOFS_PROBE, 4, 4, 4, {~0ULL, VIOFS_FEATURE_BTIME, VIOFS_FEATURE_META, VIOFS_FEATURE_FEED}},
+    {VIOFS_WATCH, 0, 8, 4, {1, 2, 0, ~0ULL}},
+    {VIOFS_WATCH, 8, 4, 2, {0, 1000}},
+    {VIOFS_UNWATCH, 0, 8, 3, {1, 2, 3}},
 };
 
 /* A step with its bytes in place, as the mutator handles it. */
@@ -422,6 +426,8 @@ static int write_seed(const char *dir, const char *name, const struct draft_list
     return fclose(f) == 0 && put == size ? 0 : -EIO;
 }
 
+#define FEED_SERVER 4u /* fuzz_server.c: options */
+
 /* What each request needs to find: two files and a directory looked up, something open. */
 static void set_scene(struct draft_list *l, const struct fuse_op *op)
 {
@@ -430,8 +436,15 @@ static void set_scene(struct draft_list *l, const struct fuse_op *op)
                op->opcode == FUSE_FSYNCDIR;
 
     *l = (struct draft_list){.head = {(uint8_t)(op->index % 6)}};
+    if (op->opcode >= VIOFS_WATCH && op->opcode <= VIOFS_EVENTS)
+        l->head[0] = FEED_SERVER;
     if (op->index & 1)
         l->head[0] |= HEAD_POLITE;
+    if ((l->head[0] & ~HEAD_POLITE) == FEED_SERVER) {
+        add_request(l, VIOFS_PROBE, 0, 0);
+        add_request(l, VIOFS_EVENTS, 0, 0);
+        add_request(l, VIOFS_WATCH, 0, 0);
+    }
     if (dir)
         add_request(l, FUSE_OPENDIR, 0, 0);
     else

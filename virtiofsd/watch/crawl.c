@@ -224,6 +224,14 @@ static bool found(struct watch *w, struct wdir *d, enum arrival arrival, const c
     return true;
 }
 
+static bool wanted_still(struct watch *w, const struct wdir *d)
+{
+    pthread_mutex_lock(&w->lock);
+    bool still = w->crawling == d;
+    pthread_mutex_unlock(&w->lock);
+    return still;
+}
+
 /* Read @d, which is w->crawling. Return: was all of it read? */
 static bool read_directory(struct watch *w, struct wdir *d, int path_fd, enum arrival arrival)
 {
@@ -232,7 +240,7 @@ static bool read_directory(struct watch *w, struct wdir *d, int path_fd, enum ar
     bool good = buf;
     long n = 0;
 
-    while (good && (n = syscall(SYS_getdents64, fd, buf, DIR_BUFFER)) > 0) {
+    while (good && wanted_still(w, d) && (n = syscall(SYS_getdents64, fd, buf, DIR_BUFFER)) > 0) {
         for (long at = 0; good && at < n;) {
             const struct dirent_raw *e = (const struct dirent_raw *)(const void *)(buf + at);
             at += e->reclen;

@@ -63,6 +63,7 @@ int watch_new(struct watch **out, const struct watch_params *p)
     w->epoll_fd = w->wake_fd = w->fd = w->mark_fd = w->fs_fd = -1;
     w->own_pid = getpid();
     pthread_mutex_init(&w->lock, NULL);
+    pthread_cond_init(&w->idle, NULL);
     int r = open_waiting(w);
     if (r == 0)
         r = records_new(&w->records, 0, 0);
@@ -94,11 +95,17 @@ static bool step(struct watch *w)
     if (sweep)
         dirs_sweep(w);
     bool waiting = records_count(w->records) > 0;
+    w->crawls = crawl;
     pthread_mutex_unlock(&w->lock);
     if (waiting)
         w->p.ready(w->p.ctx);
-    if (crawl)
+    if (crawl) {
         crawl_one(w);
+        pthread_mutex_lock(&w->lock);
+        w->crawls = false;
+        pthread_cond_broadcast(&w->idle);
+        pthread_mutex_unlock(&w->lock);
+    }
     return n > 0 || crawl || sweep;
 }
 
@@ -198,6 +205,8 @@ void watch_reset(struct watch *w)
     close_backend(w);
     expect_clear(w->expects);
     records_clear(w->records);
+    while (w->crawls) /* it sees at its next look that there is nothing to crawl for */
+        pthread_cond_wait(&w->idle, &w->lock);
     pthread_mutex_unlock(&w->lock);
 }
 
@@ -219,6 +228,7 @@ void watch_free(struct watch *w)
         close(w->epoll_fd);
     records_free(w->records);
     expects_free(w->expects);
+    pthread_cond_destroy(&w->idle);
     pthread_mutex_destroy(&w->lock);
     free(w);
 }

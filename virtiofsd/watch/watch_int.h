@@ -113,6 +113,8 @@ struct watch {
     pthread_mutex_t lock; /* guards everything below but what is atomic or the thread's */
     pthread_t thread;
     bool started, stop;
+    bool crawls; /* the thread is at a directory, holds its descriptor and perhaps an inode */
+    pthread_cond_t idle; /* crawls has become false */
     int epoll_fd, wake_fd;
     atomic_bool needs_own;
     const struct backend *backend; /* NULL: not open */
