@@ -85,6 +85,26 @@ def end(process, seconds=5):
         process.wait()
 
 
+def children(pid):
+    """The processes that this one has started."""
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
+        return [int(word) for word in f.read().split()]
+
+
+def wait_gone(pid, seconds=10):
+    """Wait until a process that is not ours to wait for is no more, or only waits to be reaped."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as f:
+                if f.read().rpartition(")")[2].split()[0] in "ZX":
+                    return
+        except FileNotFoundError:
+            return
+        time.sleep(0.01)
+    raise Failed(f"process {pid} does not die")
+
+
 def tail(path, lines=25):
     try:
         with open(path, errors="replace") as f:
@@ -262,8 +282,11 @@ class Share:
 
     def replace_daemon(self, work):
         """Kill the daemon, start another one, connect the device to it."""
+        inside = children(self.daemon.pid)
         self.daemon.kill()
         self.daemon.wait()
+        for pid in inside:  # the process in the sandbox dies with its parent, a moment later
+            wait_gone(pid)
         self.start_daemon(work)
         self.order("daemon " + self.socket)
 
