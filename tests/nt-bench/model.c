@@ -188,7 +188,7 @@ static void model_connect(struct vdev *d)
 static void deliver(struct model *m, uint16_t vector, uint8_t isr)
 {
     enum vdev_raised r;
-    bool line;
+    bool line, up;
 
     pthread_mutex_lock(&m->v.lock);
     line = m->v.messages == 0;
@@ -196,9 +196,12 @@ static void deliver(struct model *m, uint16_t vector, uint8_t isr)
         m->isr |= isr;
     pthread_mutex_unlock(&m->v.lock);
     r = vdev_raise(&m->v, vector);
+    pthread_mutex_lock(&m->v.lock);
+    up = m->isr != 0;
+    pthread_mutex_unlock(&m->v.lock);
     if (line && r == VDEV_REFUSED)
         ver_complain("interrupt", "nobody claimed the line interrupt");
-    else if (line && r == VDEV_CLAIMED && m->isr)
+    else if (line && r == VDEV_CLAIMED && up)
         ver_complain("interrupt", "the line is still asserted after the handler");
 }
 
