@@ -91,6 +91,14 @@ const struct svc_setting_info svc_setting_infos[SVC_SETTINGS] = {
     [SVC_STREAMS] = {L"Streams", L"--streams", L"on|off", L"alternate data streams; default: on",
                      SVC_TYPE_TEXT, SVC_SCOPE_SHARE, TEXT(streams, SVC_WORD_UNITS),
                      .what = L"Streams", .words = L"|on|off|"},
+    [SVC_ACL] = {L"Acl", L"--acl", L"mode|stored|off",
+                 L"access control lists: from mode bits, kept, or none; default: mode",
+                 SVC_TYPE_TEXT, SVC_SCOPE_SHARE, TEXT(acl, SVC_WORD_UNITS), .what = L"Acl",
+                 .words = L"|mode|stored|off|"},
+    [SVC_ACL_NAME] = {L"AclName", L"--acl-name", L"user|security",
+                      L"kept in user.NTACL or security.NTACL; default: user", SVC_TYPE_TEXT,
+                      SVC_SCOPE_SHARE, TEXT(acl_name, SVC_WORD_UNITS), .what = L"AclName",
+                      .words = L"|user|security|"},
 };
 
 /* Where a setting is in @s, whatever its type. */

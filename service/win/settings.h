@@ -49,6 +49,8 @@ enum svc_setting {
     SVC_CHANGE_NOTIFY,
     SVC_CACHE,
     SVC_STREAMS,
+    SVC_ACL,
+    SVC_ACL_NAME,
     SVC_SETTINGS
 };
 
@@ -92,6 +94,8 @@ struct svc_settings {
     wchar_t change_notify[SVC_WORD_UNITS + 1];       /* on, off */
     wchar_t cache[SVC_WORD_UNITS + 1];               /* auto, strict, long */
     wchar_t streams[SVC_WORD_UNITS + 1];             /* on, off */
+    wchar_t acl[SVC_WORD_UNITS + 1];                 /* mode, stored, off */
+    wchar_t acl_name[SVC_WORD_UNITS + 1];            /* user, security */
     wchar_t tag[SVC_TAG_UNITS + 1];
     wchar_t file_system_name[SVC_FSNAME_UNITS + 1];
     wchar_t label[SVC_LABEL_UNITS + 1];

@@ -199,6 +199,13 @@ static enum svc_cache cache(const struct svc_settings *set)
     return wcscmp(set->cache, L"long") == 0 ? SVC_CACHE_LONG : SVC_CACHE_AUTO;
 }
 
+static enum svc_acl acl(const struct svc_settings *set)
+{
+    if (wcscmp(set->acl, L"stored") == 0)
+        return SVC_ACL_STORED;
+    return wcscmp(set->acl, L"off") == 0 ? SVC_ACL_NONE : SVC_ACL_MODE;
+}
+
 static NTSTATUS start_volume(struct share *s)
 {
     const struct svc_settings *set = &s->settings;
@@ -216,6 +223,8 @@ static NTSTATUS start_volume(struct share *s)
         .no_streams = wcscmp(set->streams, L"off") == 0,
         .no_notify = wcscmp(set->change_notify, L"off") == 0,
         .cache = cache(set),
+        .acl = acl(set),
+        .acl_in_security = wcscmp(set->acl_name, L"security") == 0,
         .owner_uid = owner ? set->owner_uid : SVC_NO_ID,
         .owner_gid = owner ? set->owner_gid : SVC_NO_ID,
         .overflow_uid = set->overflow_uid,

@@ -20,6 +20,8 @@
 
 #include <string.h>
 
+#include "lib/meta/ntsd.h"
+
 enum { FILE_MODE = 0664, DIRECTORY_MODE = 0775 };
 
 struct creation {
@@ -31,6 +33,7 @@ struct creation {
     const void *extra;
     ULONG extra_len;
     BOOLEAN extra_is_reparse;
+    bool stores_acl; /* once it is made */
 };
 
 /* ---- what comes after the name is there ------------------------------------------------------------- */
@@ -49,7 +52,10 @@ static void undo(const struct creation *k, const struct svc_found *f)
 
 static NTSTATUS finish(const struct creation *k, struct svc_open *o, struct winfsp_file_info *info)
 {
-    NTSTATUS status = svc_store_new(o, k->attributes);
+    NTSTATUS status = k->stores_acl ? svc_acl_new(o, k->sd) : STATUS_SUCCESS;
+
+    if (NT_SUCCESS(status))
+        status = svc_store_new(o, k->attributes);
 
     if (NT_SUCCESS(status) && k->allocation > 0 && cli_node_type(o->node) == SVC_IFREG)
         status = svc_allocate(o, k->allocation);
@@ -64,7 +70,7 @@ static NTSTATUS finish(const struct creation *k, struct svc_open *o, struct winf
 /* ---- making the name -------------------------------------------------------------------------------- */
 
 /* Return: 0 with f->node, and *file if data access was granted; -errno. */
-static int make(const struct creation *k, struct svc_found *f, struct cli_file **file)
+static int make(struct creation *k, struct svc_found *f, struct cli_file **file)
 {
     struct cli *c = k->v->client;
     uint32_t data = svc_access_of(k->access), mode;
@@ -72,14 +78,16 @@ static int make(const struct creation *k, struct svc_found *f, struct cli_file *
     cli_node_put(c, f->node);
     f->node = NULL;
     if (k->options & SVC_OPTION_DIRECTORY) {
-        mode = svc_mode_of_new(k->v, DIRECTORY_MODE, true, k->sd);
-        return cli_mkdir(c, f->parent, svc_found_name(f), mode, &f->node);
+        mode = SVC_IFDIR | DIRECTORY_MODE;
+        k->stores_acl = svc_mode_of_new(k->v, f->parent, k->sd, &mode);
+        return cli_mkdir(c, f->parent, svc_found_name(f), mode & 07777, &f->node);
     }
-    mode = svc_mode_of_new(k->v, FILE_MODE, false, k->sd);
+    mode = SVC_IFREG | FILE_MODE;
+    k->stores_acl = svc_mode_of_new(k->v, f->parent, k->sd, &mode);
     if (k->attributes & FILE_ATTRIBUTE_READONLY)
-        mode = svc_mode_with_attributes(&k->v->rules, SVC_IFREG | mode, k->attributes);
-    return cli_create(c, f->parent, svc_found_name(f), mode, data ? data : CLI_WRITE, &f->node,
-                      data ? file : NULL);
+        mode = svc_mode_with_attributes(&k->v->rules, mode, k->attributes);
+    return cli_create(c, f->parent, svc_found_name(f), mode & 07777, data ? data : CLI_WRITE,
+                      &f->node, data ? file : NULL);
 }
 
 /* The spelling of a new path: its directory's, and the name as it was asked for. */
@@ -97,7 +105,7 @@ static void spell(struct svc_volume *v, struct svc_found *f)
     }
 }
 
-static NTSTATUS create_in(const struct creation *k, struct svc_found *f, void **ctx,
+static NTSTATUS create_in(struct creation *k, struct svc_found *f, void **ctx,
                           struct winfsp_file_info *info)
 {
     struct cli_file *file = NULL;
@@ -166,7 +174,8 @@ static bool may_open(const struct creation *k)
         wanted |= DELETE;
     allowed =
         svc_find(k->v, svc_stream_path(k->v, k->path, &stream) ? stream.file : k->path, &f) == 0 &&
-        cli_getattr(k->v->client, f.node, false, &a) == 0 && svc_access_allowed(k->v, &a, &wanted);
+        cli_getattr(k->v->client, f.node, false, &a) == 0 &&
+        svc_access_allowed(k->v, f.node, &a, &wanted);
     svc_found_end(k->v, &f);
     return allowed;
 }
@@ -185,7 +194,7 @@ static NTSTATUS open_instead(const struct creation *k, void **ctx, struct winfsp
 
 /* ---- CreateEx --------------------------------------------------------------------------------------- */
 
-static NTSTATUS create_file(const struct creation *k, void **ctx, struct winfsp_file_info *info)
+static NTSTATUS create_file(struct creation *k, void **ctx, struct winfsp_file_info *info)
 {
     struct svc_found f;
     int r = svc_find_directory(k->v, k->path, &f);
@@ -202,7 +211,7 @@ static NTSTATUS create_file(const struct creation *k, void **ctx, struct winfsp_
     return status;
 }
 
-static NTSTATUS create(const struct creation *k, void **ctx, struct winfsp_file_info *info)
+static NTSTATUS create(struct creation *k, void **ctx, struct winfsp_file_info *info)
 {
     struct svc_trail *t = svc_trail(k->v);
     struct svc_stream_path stream;
@@ -270,7 +279,8 @@ NTSTATUS WINAPI svc_cb_overwrite_ex(struct winfsp_file_system *fs, void *ctx, UI
     struct cli_attr a = {0}, now;
     uint32_t mask = CLI_SET_SIZE;
     NTSTATUS status = STATUS_SUCCESS;
-    int error;
+    uint8_t acl[NTSD_MAX];
+    int error, acl_size = 0;
 
     if (o->stream) {
         status = svc_stream_set_size(o, 0, FALSE);
@@ -288,12 +298,18 @@ NTSTATUS WINAPI svc_cb_overwrite_ex(struct winfsp_file_system *fs, void *ctx, UI
         if (a.mode != (now.mode & 07777))
             mask |= CLI_SET_MODE;
     }
+    if (mask & CLI_SET_MODE)
+        acl_size = svc_acl_find(v, o->node, &now, acl);
+    if (acl_size < 0)
+        return svc_fail(v, acl_size, SVC_ABOUT_HANDLE);
     error = cli_setattr(v->client, o->node, mask, &a, NULL);
     if (error)
         return svc_fail(v, error, SVC_ABOUT_HANDLE);
+    status = svc_acl_keep(o, acl, acl_size);
     if (!replace)
         attributes |= svc_attributes(&v->rules, &now, false, false);
-    status = svc_store(o, &now, attributes | SVC_ATTRIBUTE_ARCHIVE, 0);
+    if (NT_SUCCESS(status))
+        status = svc_store(o, &now, attributes | SVC_ATTRIBUTE_ARCHIVE, 0);
     if (NT_SUCCESS(status) && svc_eas_work(v) && (!now.eas_known || now.ea_size > 0))
         status = svc_eas_clear(o); /* WinFsp: what overwrites a file replaces its EAs, too */
     if (NT_SUCCESS(status) && v->streams_on && (!now.eas_known || now.has_streams))

@@ -13,6 +13,8 @@
  */
 #include "service/winfsp/svc.h"
 
+#include "lib/meta/ntsd.h"
+
 /** svc_cb_get_file_info() */
 NTSTATUS WINAPI svc_cb_get_file_info(struct winfsp_file_system *fs, void *ctx,
                                      struct winfsp_file_info *info)
@@ -48,7 +50,8 @@ NTSTATUS WINAPI svc_cb_set_basic_info(struct winfsp_file_system *fs, void *ctx, 
     struct svc_volume *v = svc_volume_of(fs);
     struct cli_attr a = {0}, before;
     uint32_t mask = times_to_set(access, write, &a);
-    int error = 0;
+    uint8_t acl[NTSD_MAX];
+    int error = 0, acl_size = 0;
 
     bool store = svc_time_is_given(creation) || attributes != INVALID_FILE_ATTRIBUTES;
     bool locks; /* the host may refuse to store anything of a file that is not writable any more */
@@ -65,6 +68,10 @@ NTSTATUS WINAPI svc_cb_set_basic_info(struct winfsp_file_system *fs, void *ctx, 
         if (a.mode != (before.mode & 07777))
             mask |= CLI_SET_MODE;
     }
+    if (mask & CLI_SET_MODE)
+        acl_size = svc_acl_find(v, o->node, &before, acl);
+    if (acl_size < 0)
+        return svc_fail(v, acl_size, SVC_ABOUT_HANDLE);
     locks = (mask & CLI_SET_MODE) && (a.mode & 0222) == 0;
     if (!svc_time_is_given(creation))
         creation = 0;
@@ -72,6 +79,8 @@ NTSTATUS WINAPI svc_cb_set_basic_info(struct winfsp_file_system *fs, void *ctx, 
         status = svc_store(o, &before, attributes, creation);
     if (NT_SUCCESS(status) && mask)
         status = svc_fail(v, cli_setattr(v->client, o->node, mask, &a, NULL), SVC_ABOUT_HANDLE);
+    if (NT_SUCCESS(status))
+        status = svc_acl_keep(o, acl, acl_size);
     if (NT_SUCCESS(status) && store && !locks)
         status = svc_store(o, &before, attributes, creation);
     return NT_SUCCESS(status) ? svc_info(o, info) : status;

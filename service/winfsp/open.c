@@ -57,7 +57,7 @@ static NTSTATUS security_of_found(struct svc_volume *v, const WCHAR *path,
         if (*attributes & SVC_ATTRIBUTE_DIRECTORY)
             *attributes &= ~(uint32_t)SVC_ATTRIBUTE_READONLY;
     }
-    return sd_size ? svc_security(v, a.mode, sd, sd_size) : STATUS_SUCCESS;
+    return sd_size ? svc_security(v, f->node, &a, sd, sd_size) : STATUS_SUCCESS;
 }
 
 /**

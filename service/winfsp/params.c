@@ -26,13 +26,15 @@ static uint32_t serial_of(const WCHAR *tag)
 
 static uint32_t flags_of(const struct svc_volume *v)
 {
-    uint32_t flags = WINFSP_CASE_PRESERVED_NAMES | WINFSP_UNICODE_ON_DISK | WINFSP_PERSISTENT_ACLS |
-                     WINFSP_REPARSE_POINTS | WINFSP_POST_CLEANUP_WHEN_MODIFIED_ONLY |
+    uint32_t flags = WINFSP_CASE_PRESERVED_NAMES | WINFSP_UNICODE_ON_DISK | WINFSP_REPARSE_POINTS |
+                     WINFSP_POST_CLEANUP_WHEN_MODIFIED_ONLY |
                      WINFSP_PASS_QUERY_DIRECTORY_FILE_NAME | WINFSP_FLUSH_AND_PURGE_ON_CLEANUP |
                      WINFSP_CONTEXT_IS_USER_CONTEXT2 | WINFSP_ALLOW_OPEN_IN_KERNEL_MODE |
                      WINFSP_DIRECTORY_MARKER_AS_NEXT_OFFSET | WINFSP_SUPPORTS_POSIX_UNLINK_RENAME |
                      WINFSP_POST_DISPOSITION_WHEN_NECESSARY_ONLY;
 
+    if (v->options.acl != SVC_ACL_NONE || v->security)
+        flags |= WINFSP_PERSISTENT_ACLS;
     if (!v->options.case_insensitive)
         flags |= WINFSP_CASE_SENSITIVE_SEARCH;
     if (v->options.read_only)

@@ -185,14 +185,19 @@ static int descriptor_parse(const uint8_t *sd, uint32_t len, struct descriptor *
     return 0;
 }
 
-enum party { PARTY_OWNER, PARTY_GROUP, PARTY_OTHER };
+enum party { PARTY_OWNER, PARTY_GROUP, PARTY_OTHER, PARTY_ANYONE, PARTY_MEMBER, PARTY_STRANGER };
 
 /*
  * Whom an entry speaks of. Everyone, Authenticated Users and Users are everybody; SYSTEM and
- * Administrators stand for the owner, which on the host is who the daemon is.
+ * Administrators stand for the owner, which on the host is who the daemon is. The last three are of stored descriptors,
+ * where only Everyone is everybody: what somebody may, what the group may, what strangers may.
  */
-static bool sid_covers(const struct descriptor *d, struct sid s, enum party party)
+static bool sid_covers(const struct descriptor *d, struct sid s, enum party party, uint8_t type)
 {
+    if (party == PARTY_ANYONE && type == ACE_ALLOWED)
+        return true;
+    if (party >= PARTY_ANYONE)
+        return sid_is(s, 1, 1, 0, 0) || (party == PARTY_MEMBER && sid_equal(s, d->group));
     if (sid_is(s, 1, 1, 0, 0) || sid_is(s, 5, 1, 11, 0) || sid_is(s, 5, 2, 32, 545))
         return true;
     if (party == PARTY_OWNER)
@@ -239,12 +244,29 @@ static int party_permissions(const struct descriptor *d, enum party party, uint3
             continue;
         if (sid_at(ace, size, ACE_HEADER, &s) < 0)
             return -LE_EINVAL;
-        if (!sid_covers(d, s, party))
+        if (!sid_covers(d, s, party, ace[0]))
             continue;
         bits = rwx_of_rights(get32(ace + 4)) & ~decided;
         decided |= bits;
         if (ace[0] == ACE_ALLOWED)
             *rwx |= bits;
+    }
+    return 0;
+}
+
+/* rwx of three parties, from @first on */
+static int permissions(const uint8_t *sd, uint32_t len, enum party first, uint32_t *bits)
+{
+    struct descriptor d;
+    uint32_t rwx;
+
+    *bits = 0;
+    if (descriptor_parse(sd, len, &d) < 0)
+        return -LE_EINVAL;
+    for (int party = (int)first; party < (int)first + 3; party++) {
+        if (party_permissions(&d, (enum party)party, &rwx) < 0)
+            return -LE_EINVAL;
+        *bits = *bits << 3 | rwx;
     }
     return 0;
 }
@@ -257,18 +279,34 @@ static int party_permissions(const struct descriptor *d, enum party party, uint3
  */
 int svc_sd_permissions(const uint8_t *sd, uint32_t len, uint32_t *bits)
 {
-    struct descriptor d;
-    uint32_t rwx;
+    return permissions(sd, len, PARTY_OWNER, bits);
+}
 
-    *bits = 0;
-    if (descriptor_parse(sd, len, &d) < 0)
-        return -LE_EINVAL;
-    for (int party = PARTY_OWNER; party <= PARTY_OTHER; party++) {
-        if (party_permissions(&d, (enum party)party, &rwx) < 0)
-            return -LE_EINVAL;
-        *bits = *bits << 3 | rwx;
-    }
-    return 0;
+/**
+ * svc_sd_stored_permissions() - the same for one that is stored, and that Windows goes by
+ *
+ * The host's owner is who the daemon is for the guest: he gets what anybody in the guest may. Group and others
+ * are accounts of the host, which get what the group and Everyone may, and nothing that Windows gives to its own users.
+ */
+int svc_sd_stored_permissions(const uint8_t *sd, uint32_t len, uint32_t *bits)
+{
+    return permissions(sd, len, PARTY_ANYONE, bits);
+}
+
+/**
+ * svc_sd_host_owners() - S-1-22-1-uid and S-1-22-2-gid, as Samba names those that it has no account for
+ */
+void svc_sd_host_owners(uint32_t uid, uint32_t gid, uint8_t owner[SVC_SD_HOST_SID],
+                        uint8_t group[SVC_SD_HOST_SID])
+{
+    static const uint8_t unix_sid[] = {1, 2, 0, 0, 0, 0, 0, 22, 0, 0, 0, 0};
+
+    memcpy(owner, unix_sid, sizeof(unix_sid));
+    memcpy(group, unix_sid, sizeof(unix_sid));
+    owner[8] = 1;
+    group[8] = 2;
+    put32(owner + 12, uid);
+    put32(group + 12, gid);
 }
 
 /* S-1-22-1-uid and S-1-22-2-gid (Samba), S-1-5-88-1-uid and S-1-5-88-2-gid (Microsoft's NFS). */

@@ -8,7 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SVC_SD_SIZE 72 /* bytes of what svc_sd_make() makes */
+#define SVC_SD_SIZE     72 /* bytes of what svc_sd_make() makes */
+#define SVC_SD_HOST_SID 16
 
 uint32_t svc_sd_make(uint32_t mode, bool directory, uint8_t out[SVC_SD_SIZE]);
 
@@ -18,6 +19,9 @@ struct svc_sd_owner {
 };
 
 int svc_sd_permissions(const uint8_t *sd, uint32_t len, uint32_t *bits);
+int svc_sd_stored_permissions(const uint8_t *sd, uint32_t len, uint32_t *bits);
+void svc_sd_host_owners(uint32_t uid, uint32_t gid, uint8_t owner[SVC_SD_HOST_SID],
+                        uint8_t group[SVC_SD_HOST_SID]);
 int svc_sd_owners(const uint8_t *sd, uint32_t len, struct svc_sd_owner *out);
 uint32_t svc_sd_merge(uint32_t mode, uint32_t shown, uint32_t wanted);
 

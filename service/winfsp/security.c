@@ -6,7 +6,8 @@
  *
  *   Descriptors are made from mode bits and understood as changes of them (sd.c), unless the administrator
  *   gave one for all files (the Security setting, SDDL): that one is then shown for every file and cannot be
- *   changed from inside.
+ *   changed from inside. With Acl=stored a file's own descriptor is shown while it holds (acl.c); with Acl=off there are
+ *   none, and Windows checks nothing.
  *
  *   Owner and group are changed on the host only if they are given as ids of the host (Samba's or
  *   Microsoft's NFS SIDs). Any other owner is accepted and not kept: Windows' accounts mean nothing there,
@@ -16,25 +17,53 @@
 
 #include <string.h>
 
-/**
- * svc_security() - the descriptor of a file with this mode (type bits included)
- * @size: room on entry, bytes on return. Return: STATUS_BUFFER_OVERFLOW with *size = need.
- */
-NTSTATUS svc_security(struct svc_volume *v, uint32_t mode, void *sd, SIZE_T *size)
+#include "lib/meta/ntsd.h"
+
+_Static_assert(NTSD_MAX >= SVC_SD_SIZE, "room for either");
+
+/* A file's own descriptor: the stored one, or the one of its mode. Return: bytes or -errno. */
+static int own_descriptor(struct svc_volume *v, struct cli_node *n, const struct cli_attr *a,
+                          uint8_t sd[NTSD_MAX])
 {
-    uint8_t made[SVC_SD_SIZE];
+    int stored = svc_acl_find(v, n, a, sd);
+
+    if (stored)
+        return stored;
+    return (int)svc_sd_make(a->mode, (a->mode & SVC_IFMT) == SVC_IFDIR, sd);
+}
+
+/**
+ * svc_security() - the descriptor of a file [up to 3 for a stored one, or none]
+ * @a: as the file is
+ * @size: room on entry, bytes on return, 0 without security. Return: STATUS_BUFFER_OVERFLOW with *size = need.
+ */
+NTSTATUS svc_security(struct svc_volume *v, struct cli_node *n, const struct cli_attr *a, void *sd,
+                      SIZE_T *size)
+{
+    uint8_t own[NTSD_MAX];
     const void *from = v->security;
     SIZE_T room = *size;
 
     *size = v->security_size;
+    if (!from && v->options.acl == SVC_ACL_NONE)
+        return STATUS_SUCCESS;
     if (!from) {
-        *size = svc_sd_make(mode, (mode & SVC_IFMT) == SVC_IFDIR, made);
-        from = made;
+        int len = own_descriptor(v, n, a, own);
+
+        if (len < 0)
+            return svc_fail(v, len, SVC_ABOUT_HANDLE);
+        *size = (SIZE_T)len;
+        from = own;
     }
     if (!sd || room < *size)
         return STATUS_BUFFER_OVERFLOW;
     memcpy(sd, from, *size);
     return STATUS_SUCCESS;
+}
+
+static bool has_security(const struct svc_volume *v)
+{
+    return v->security || v->options.acl != SVC_ACL_NONE;
 }
 
 /** svc_cb_get_security() */
@@ -45,9 +74,12 @@ NTSTATUS WINAPI svc_cb_get_security(struct winfsp_file_system *fs, void *ctx, vo
     struct cli_attr a;
     int error = cli_getmode(o->v->client, o->node, &a);
 
+    (void)fs;
+    if (!has_security(o->v))
+        return STATUS_INVALID_DEVICE_REQUEST; /* as FAT says */
     if (error)
         return svc_fail(o->v, error, SVC_ABOUT_HANDLE);
-    return svc_security(svc_volume_of(fs), a.mode, sd, sd_size);
+    return svc_security(o->v, o->node, &a, sd, sd_size);
 }
 
 /* Permission bits after somebody edited the descriptor. Return: -LE_EINVAL for a malformed one. */
@@ -97,6 +129,8 @@ NTSTATUS WINAPI svc_cb_set_security(struct winfsp_file_system *fs, void *ctx,
     struct cli_attr before, a = {0};
     int mask, error;
 
+    if (!has_security(v))
+        return STATUS_INVALID_DEVICE_REQUEST;
     if (v->security)
         return STATUS_ACCESS_DENIED;
     if (!IsValidSecurityDescriptor(sd))
@@ -105,6 +139,9 @@ NTSTATUS WINAPI svc_cb_set_security(struct winfsp_file_system *fs, void *ctx,
     if (error)
         return svc_fail(v, error, SVC_ABOUT_HANDLE);
     mask = owners_to_set(what, sd, &a);
+    if (mask >= 0 && v->acls && v->has_eas && svc_reparse_tag(before.mode) != SVC_TAG_SYMLINK)
+        return svc_acl_set(o, &before, what, sd, GetSecurityDescriptorLength(sd), &a,
+                           (uint32_t)mask);
     if (mask >= 0 && (what & DACL_SECURITY_INFORMATION) &&
         svc_reparse_tag(before.mode) != SVC_TAG_SYMLINK) {
         if (merged_mode(before.mode, sd, &a.mode) < 0)
@@ -120,22 +157,27 @@ NTSTATUS WINAPI svc_cb_set_security(struct winfsp_file_system *fs, void *ctx,
 }
 
 /**
- * svc_mode_of_new() - the mode of a new file: `mode`, changed by a descriptor that the program gave
- * @sd: what WinFsp computed for the new file, inherited entries included; it says nothing unless the
- * program itself
- *      gave a descriptor
+ * svc_mode_of_new() - the mode of a new file, changed by a descriptor that the program gave [none; up to 3 when stored]
+ * @sd: what WinFsp computed for the new file, inherited entries included; it says nothing unless the program
+ *      itself gave a descriptor, or the directory has a stored one
+ * @mode: with type bits
+ *
+ * Return: true if the descriptor is to be stored (svc_acl_new()).
  */
-uint32_t svc_mode_of_new(struct svc_volume *v, uint32_t mode, bool directory, const void *sd)
+bool svc_mode_of_new(struct svc_volume *v, struct cli_node *parent, const void *sd, uint32_t *mode)
 {
     const struct winfsp_operation_context *op = v->api->operation_context();
+    bool given = op && op->request->kind == WINFSP_KIND_CREATE &&
+                 op->request->create.security_descriptor.size > 0;
     uint32_t merged;
 
-    if (!sd || v->security || !op || op->request->kind != WINFSP_KIND_CREATE ||
-        op->request->create.security_descriptor.size == 0 || !IsValidSecurityDescriptor((void *)sd))
-        return mode;
-    if (merged_mode(mode | (directory ? SVC_IFDIR : SVC_IFREG), sd, &merged) < 0)
-        return mode;
-    return merged;
+    if (!sd || !has_security(v) || v->security || !IsValidSecurityDescriptor((void *)sd))
+        return false;
+    if (svc_acl_mode_of_new(v, parent, given, sd, mode))
+        return true;
+    if (given && merged_mode(*mode, sd, &merged) == 0)
+        *mode = (*mode & SVC_IFMT) | merged;
+    return false;
 }
 
 /* ---- access checks that WinFsp could not make ------------------------------------------------------- */
@@ -157,19 +199,19 @@ static bool check(void *sd, HANDLE token, UINT32 *granted)
  * svc_access_allowed() - may the caller of this operation, a create, have these rights?
  * @wanted: rights, already mapped
  */
-bool svc_access_allowed(struct svc_volume *v, const struct cli_attr *a, UINT32 *wanted)
+bool svc_access_allowed(struct svc_volume *v, struct cli_node *n, const struct cli_attr *a,
+                        UINT32 *wanted)
 {
     const struct winfsp_operation_context *op = v->api->operation_context();
-    uint8_t made[SVC_SD_SIZE];
+    uint8_t own[NTSD_MAX];
     HANDLE token;
 
     if (!op || op->request->kind != WINFSP_KIND_CREATE)
         return false;
-    if (!(op->request->create.flags & WINFSP_CREATE_USER_MODE))
+    if (!(op->request->create.flags & WINFSP_CREATE_USER_MODE) || !has_security(v))
         return true;
     token = (HANDLE)(UINT_PTR)(op->request->create.access_token & UINT32_MAX);
     if (v->security)
         return check(v->security, token, wanted);
-    svc_sd_make(a->mode, (a->mode & SVC_IFMT) == SVC_IFDIR, made);
-    return check(made, token, wanted);
+    return own_descriptor(v, n, a, own) > 0 && check(own, token, wanted);
 }

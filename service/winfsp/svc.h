@@ -14,6 +14,7 @@
  *   owner.c      whom new files belong to
  *   notify.c, poll.c, report.c   changes on the host: told by it, looked for (-n), handed to WinFsp
  *   attr.c       struct winfsp_file_info
+ *   acl.c        security descriptors that are kept in extended attributes
  *   stored.c     attributes and creation times that are kept in extended attributes
  *   streams.c, stream_ops.c   alternate data streams: their contents, and the callbacks
  *   attributes.c, names.c, status.c, stream_name.c, times.c, sd.c, guard_key.c   portable
@@ -25,8 +26,8 @@
  *   twin entry and its path. A struct svc_found holds references until svc_found_end().
  *
  * Locks, in this order: guard stripes (guard.c), svc_open.lock, svc_stream.lock, svc_volume.opens_lock,
- *   svc_volume.streams_lock, svc_volume.twins_lock, svc_volume.label_lock, svc_volume.notify.lock. The client's own
- *   locks come after all of these. svc_open.lock and svc_stream.lock are held across round trips, the others never.
+ *   svc_volume.streams_lock, svc_volume.twins_lock, svc_volume.label_lock, svc_volume.acls_lock,
+ *   svc_volume.notify.lock. The client's own locks come after all of these. svc_open.lock and svc_stream.lock are held across round trips, the others never.
  */
 #ifndef VIOFS_SERVICE_SVC_H
 #define VIOFS_SERVICE_SVC_H
@@ -146,6 +147,9 @@ struct svc_volume {
     struct svc_attribute_rules rules;
     volatile LONG said_unstored, said_no_streams;
     bool streams_on;
+    struct svc_acl_slot *acls; /* acl.c; NULL unless descriptors are stored */
+    SRWLOCK acls_lock;
+    volatile LONG said_no_acl, said_unreadable;
     volatile uint32_t owner_uid, owner_gid; /* owner.c; any writer may win */
 
     DWORD scratch_slot; /* guard.c */
@@ -239,9 +243,23 @@ NTSTATUS svc_directory_is_empty(struct svc_open *o);
 
 /* ---- security.c ------------------------------------------------------------------------------------- */
 
-NTSTATUS svc_security(struct svc_volume *v, uint32_t mode, void *sd, SIZE_T *size);
-bool svc_access_allowed(struct svc_volume *v, const struct cli_attr *a, UINT32 *granted);
-uint32_t svc_mode_of_new(struct svc_volume *v, uint32_t mode, bool directory, const void *sd);
+NTSTATUS svc_security(struct svc_volume *v, struct cli_node *n, const struct cli_attr *a, void *sd,
+                      SIZE_T *size);
+bool svc_access_allowed(struct svc_volume *v, struct cli_node *n, const struct cli_attr *a,
+                        UINT32 *granted);
+bool svc_mode_of_new(struct svc_volume *v, struct cli_node *parent, const void *sd, uint32_t *mode);
+
+/* ---- acl.c ------------------------------------------------------------------------------------------ */
+
+int svc_acl_init(struct svc_volume *v);
+void svc_acl_free(struct svc_volume *v);
+int svc_acl_find(struct svc_volume *v, struct cli_node *n, const struct cli_attr *a, uint8_t *sd);
+NTSTATUS svc_acl_set(struct svc_open *o, const struct cli_attr *before, uint32_t what,
+                     const void *sd, uint32_t size, struct cli_attr *a, uint32_t mask);
+NTSTATUS svc_acl_keep(struct svc_open *o, const uint8_t *sd, int size);
+bool svc_acl_mode_of_new(struct svc_volume *v, struct cli_node *parent, bool given, const void *sd,
+                         uint32_t *mode);
+NTSTATUS svc_acl_new(struct svc_open *o, const void *sd);
 
 /* ---- links.c ---------------------------------------------------------------------------------------- */
 

@@ -141,6 +141,10 @@ static NTSTATUS start_session(struct svc_volume *v, struct cli_transport *transp
         svc_volume_log(v, 2,
                        L"the host keeps no extended attributes here: attributes are shown as "
                        L"mode bits say, changes of others are dropped, and there are no streams");
+    if (!v->has_eas && v->options.acl == SVC_ACL_STORED)
+        svc_volume_log(v, 1,
+                       L"the host keeps no extended attributes here: Acl=stored has nowhere to "
+                       L"store, and permissions are shown as mode bits say");
     cli_node_put(v->client, root);
     return status;
 }
@@ -214,7 +218,7 @@ NTSTATUS svc_volume_start(struct svc_volume **out, const struct winfsp_api *api,
     status = copy_options(v, options);
     if (NT_SUCCESS(status))
         status = parse_security(v);
-    if (NT_SUCCESS(status) && svc_guard_init(v) < 0)
+    if (NT_SUCCESS(status) && (svc_guard_init(v) < 0 || svc_acl_init(v) < 0))
         status = STATUS_INSUFFICIENT_RESOURCES;
     if (NT_SUCCESS(status)) {
         read_tag(v, transport);
@@ -245,6 +249,7 @@ bool svc_volume_stop(struct svc_volume *v)
         v->api->delete_fs(v->fs);
     }
     svc_guard_free(v);
+    svc_acl_free(v);
     while (v->opens) /* WinFsp closes nothing when it is told to stop */
         svc_open_free(v->opens);
     if (v->client && cli_close(v->client) < 0)

@@ -40,6 +40,13 @@ enum svc_cache {
     SVC_CACHE_LONG,   /* WinFsp keeps data as well: for shares that only this guest writes to */
 };
 
+/* What Windows is told of who may do what. */
+enum svc_acl {
+    SVC_ACL_MODE, /* what mode bits say */
+    SVC_ACL_STORED, /* what is stored with the file, as long as the host's side stays as it was; else as above */
+    SVC_ACL_NONE /* nothing: everybody may everything that the host allows */
+};
+
 struct svc_volume_options {
     const wchar_t
         *mount_point; /* as the user wrote it, or NULL / "*": first free letter from Z: down */
@@ -60,6 +67,8 @@ struct svc_volume_options {
     bool no_streams;        /* no alternate data streams */
     bool no_notify;         /* do not have the host tell what changes */
     enum svc_cache cache;
+    enum svc_acl acl;
+    bool acl_in_security;                                    /* security.NTACL, not user.NTACL */
     uint32_t threads;                                        /* dispatcher threads, 0: 16 */
     void (*log)(void *user, int level, const wchar_t *text); /* 0 error, 1 warning, 2 debug */
     /* the volume ended by itself: WinFsp's driver stopped, or the host stopped responding or came back */

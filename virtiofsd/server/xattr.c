@@ -17,10 +17,12 @@
  *
  *   - Without --xattr every request is ENOSYS: Linux guests remember that and stop asking.
  *   - POSIX ACLs are refused unless FUSE_POSIX_ACL was agreed: a guest that does not know of them would
- *     change modes behind its own back.
+ *     change modes behind its own back. A client that asked for VIOFS_FEATURE_META may read them: what Windows stores
+ *     is bound to them (lib/meta/ntacl.c).
  *   - security.*, trusted.* and user.* pass: the guest's kernel has decided whether its user may, and
  *     the host's kernel decides whether the daemon may (trusted.* takes CAP_SYS_ADMIN, security.*
- *     the label's own module, security.capability CAP_SETFCAP).
+ *     the label's own module, security.capability CAP_SETFCAP). Of those for which the kernel would ask for
+ *     CAP_SYS_ADMIN in security.*, only security.NTACL may be changed.
  *   - With --xattrmap both policies look at the name on their own side: ACLs under both names.
  *
  * Locks: none.
@@ -33,6 +35,7 @@
 #include <sys/xattr.h>
 #include <linux/limits.h>
 
+#include "lib/meta/names.h"
 #include "server/request.h"
 #include "server/xattrmap.h"
 
@@ -97,8 +100,33 @@ static bool acls_agreed(const struct srv_req *rq)
     return rq->srv->session.flags & FUSE_POSIX_ACL;
 }
 
+static bool begins(const char *name, const char *with)
+{
+    return strncmp(name, with, strlen(with)) == 0;
+}
+
+/*
+ * Names in security.* that a kernel without CAP_SYS_ADMIN refuses stay refused when --modcaps=+sys_admin gives it, but for
+ * security.NTACL, for which it is given: a guest must not write what IMA or EVM of the host believe.
+ */
+static bool is_settable(const char *host)
+{
+    static const char *const labels[] = {"security.selinux", "security.SMACK64",
+                                         "security.apparmor"};
+
+    if (!begins(host, "security.") || strcmp(host, "security.capability") == 0 ||
+        meta_kind_of(host) == META_ACL)
+        return true;
+    for (size_t i = 0; i < sizeof(labels) / sizeof(labels[0]); i++) {
+        if (begins(host, labels[i]))
+            return true;
+    }
+    return false;
+}
+
 /* The host's name for @guest, if the guest may use it. */
-static int host_name(const struct srv_req *rq, const char *guest, char host[XATTRMAP_NAME])
+static int host_name(const struct srv_req *rq, const char *guest, bool change,
+                     char host[XATTRMAP_NAME])
 {
     const struct xattrmap *map = rq->srv->xattrmap;
 
@@ -109,9 +137,9 @@ static int host_name(const struct srv_req *rq, const char *guest, char host[XATT
     } else {
         memcpy(host, guest, strlen(guest) + 1); /* 255 bytes at most: fuse_decode() */
     }
-    if (!acls_agreed(rq) && (is_acl(guest) || is_acl(host)))
+    if (!acls_agreed(rq) && (is_acl(guest) || is_acl(host)) && (change || !meta_wanted(rq)))
         return -EOPNOTSUPP;
-    return 0;
+    return change && !is_settable(host) ? -EPERM : 0;
 }
 
 /* ---- reading ------------------------------------------------------------------------------- */
@@ -140,7 +168,7 @@ int64_t op_getxattr(struct srv_req *rq)
 
     if (!rq->srv->conf->xattr)
         return rq_error(rq, -ENOSYS);
-    err = host_name(rq, rq->c->name[0].s, name);
+    err = host_name(rq, rq->c->name[0].s, false, name);
     if (err)
         return rq_error(rq, err == -EPERM ? -ENODATA : err); /* a hidden name is just not there */
     if (size) {
@@ -248,7 +276,7 @@ int64_t op_setxattr(struct srv_req *rq)
 
     if (!rq->srv->conf->xattr)
         return rq_error(rq, -ENOSYS);
-    err = host_name(rq, rq->c->name[0].s, name);
+    err = host_name(rq, rq->c->name[0].s, true, name);
     if (err)
         return rq_error(rq, err);
     bool kill_sgid = in->setxattr_flags & FUSE_SETXATTR_ACL_KILL_SGID &&
@@ -277,7 +305,7 @@ int64_t op_removexattr(struct srv_req *rq)
 
     if (!rq->srv->conf->xattr)
         return rq_error(rq, -ENOSYS);
-    err = host_name(rq, rq->c->name[0].s, name);
+    err = host_name(rq, rq->c->name[0].s, true, name);
     return rq_error(rq, err ? err : remove_from(rq, rq->inode, name));
 }
 
@@ -306,7 +334,7 @@ int xattr_label_new(struct srv_req *rq, struct inode *inode)
 
     if (c->secctx_name.len == 0)
         return 0;
-    err = host_name(rq, c->secctx_name.s, name);
+    err = host_name(rq, c->secctx_name.s, true, name);
     if (!err)
         err = set(rq, inode, name, c->secctx, c->secctx_len, 0, false);
     if (err)
