@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""conform [--keep] [-v] [-l] [TEXT...] - start the whole chain and run the conformance cases whose names contain a TEXT
+"""conform [--keep] [--on VOLUME] [-v] [-l] [TEXT...] - start the whole chain and run the conformance cases whose names contain a TEXT
 
 The volumes that they need: a plain one, one that folds case, one that is read-only, one that is
-looked at every second (-n 1). --keep leaves logs and shares.
+looked at every second (-n 1), one with stored ACLs; and one without any,
+for which there are no cases of its own. --keep leaves logs and shares,
+--on runs the cases for the plain volume on another one.
 """
 
 import os
@@ -15,7 +17,8 @@ import tempfile
 from chain import BUILD, Chain, Failed, Share
 
 VOLUMES = (("plain", "Z:", {}), ("fold", "Y:", {"CaseInsensitive": 1}), ("readonly", "X:", {"ReadOnly": 1}),
-           ("poll", "W:", {"PollSeconds": 1}))
+           ("poll", "W:", {"PollSeconds": 1}), ("acl", "T:", {"Acl": "stored"}),
+           ("noacl", "S:", {"Acl": "off"}))
 
 
 def make_shares(work):
@@ -30,7 +33,7 @@ def make_shares(work):
 def command(chain, arguments=(), plain="plain"):
     """plain: the tag of the share that is to be the plain volume; the only one, if it is another."""
     words = [os.path.join(BUILD, "wine", "conformance")]
-    kinds = [tag for tag, _, _ in VOLUMES] if plain == "plain" else [plain]
+    kinds = [tag for tag, _, _ in VOLUMES if tag != "noacl"] if plain == "plain" else [plain]
     for share in chain.shares:
         if share.tag in kinds:
             words += ["--" + (share.tag if share.tag != plain else "plain"),
@@ -40,11 +43,16 @@ def command(chain, arguments=(), plain="plain"):
 
 def main():
     arguments = [a for a in sys.argv[1:] if a != "--keep"]
+    plain = "plain"
+    if "--on" in arguments:
+        at = arguments.index("--on")
+        plain = arguments[at + 1]
+        del arguments[at:at + 2]
     work = tempfile.mkdtemp(prefix="viofs-chain.", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
     status = 1
     try:
         with Chain(work, make_shares(work)) as chain:
-            status = subprocess.run(command(chain, arguments), check=False, timeout=280).returncode
+            status = subprocess.run(command(chain, arguments, plain), check=False, timeout=280).returncode
     except (Failed, subprocess.TimeoutExpired) as error:
         print(f"not ok - the chain\n# {error}")
         status = 1

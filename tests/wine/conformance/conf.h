@@ -36,6 +36,7 @@ enum volume {
     VOLUME_FOLD,     /* CaseInsensitive */
     VOLUME_READONLY, /* ReadOnly */
     VOLUME_POLL,     /* PollSeconds 1 (-n 1) */
+    VOLUME_ACL,      /* Acl stored */
     VOLUMES
 };
 

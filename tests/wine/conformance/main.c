@@ -2,7 +2,8 @@
 /*
  * main.c - run conformance cases and say in TAP how they went
  *
- * usage: conformance [-l] [-v] --plain DOOR=SHARE [--fold DOOR=SHARE] [--readonly DOOR=SHARE] [--poll DOOR=SHARE] [TEXT...]
+ * usage: conformance [-l] [-v] --plain DOOR=SHARE [--fold DOOR=SHARE] [--readonly DOOR=SHARE] [--poll DOOR=SHARE]
+ *        [--acl DOOR=SHARE] [TEXT...]
  *
  *   DOOR is the socket of a volume's NT door, SHARE the host's directory that it shows. Runs the cases whose
  *   "group: name" contains one of the texts; cases for a volume that is not given are skipped. -l lists.
@@ -24,7 +25,7 @@ extern const struct group group_create, group_open, group_overwrite, group_share
     group_link, group_names, group_fold, group_volume;
 extern const struct group group_security, group_posix, group_flush, group_paths, group_aliases,
     group_reparse, group_replay, group_notify, group_concurrency, group_ea, group_errors,
-    group_host, group_meta, group_streams;
+    group_host, group_meta, group_streams, group_acl;
 
 static const struct group *const groups[] = {
     &group_create,  &group_open,     &group_overwrite, &group_share,      &group_data,
@@ -33,6 +34,7 @@ static const struct group *const groups[] = {
     &group_volume,  &group_security, &group_posix,     &group_flush,      &group_paths,
     &group_aliases, &group_reparse,  &group_replay,    &group_notify,     &group_concurrency,
     &group_ea,      &group_errors,   &group_host,      &group_meta,       &group_streams,
+    &group_acl,
 };
 
 static struct {
@@ -218,6 +220,7 @@ int main(int argc, char **argv)
                                             {"fold", required_argument, NULL, VOLUME_FOLD},
                                             {"readonly", required_argument, NULL, VOLUME_READONLY},
                                             {"poll", required_argument, NULL, VOLUME_POLL},
+                                            {"acl", required_argument, NULL, VOLUME_ACL},
                                             {NULL, 0, NULL, 0}};
     int c;
 
@@ -232,7 +235,8 @@ int main(int argc, char **argv)
             ok = c < VOLUMES && take_volume((enum volume)c, optarg);
         if (!ok) {
             fprintf(stderr, "usage: conformance [-l] [-v] --plain DOOR=SHARE [--fold DOOR=SHARE] "
-                            "[--readonly DOOR=SHARE] [--poll DOOR=SHARE] [TEXT...]\n");
+                            "[--readonly DOOR=SHARE] [--poll DOOR=SHARE] "
+                            "[--acl DOOR=SHARE] [TEXT...]\n");
             return 2;
         }
     }
