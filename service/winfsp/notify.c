@@ -235,7 +235,7 @@ static bool related(const WCHAR *a, const WCHAR *b)
 
 struct lost {
     struct lost *next;
-    bool watched;
+    bool lists; /* somebody may wait for changes in it */
     WCHAR path[];
 };
 
@@ -253,7 +253,7 @@ static struct lost *open_below(struct svc_volume *v, const WCHAR *path)
         if (!l)
             break;
         wcscpy(l->path, o->path);
-        l->watched = o->watched;
+        l->lists = o->lists;
         l->next = list;
         list = l;
     }
@@ -286,7 +286,7 @@ static void lost_below(struct svc_volume *v, const WCHAR *path)
 
     for (struct lost *l = list; l; l = next) {
         next = l->next;
-        if (told && l->watched)
+        if (told && l->lists)
             flood(v, l->path);
         if (told)
             svc_report_add(v->notify.report, l->path,

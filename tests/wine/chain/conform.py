@@ -3,9 +3,9 @@
 """conform [--keep] [--on VOLUME] [-v] [-l] [TEXT...] - start the whole chain and run the conformance cases whose names contain a TEXT
 
 The volumes that they need: a plain one, one that folds case, one that is read-only, one that is
-looked at every second (-n 1), one with stored ACLs; and one without any,
-for which there are no cases of its own. --keep leaves logs and shares,
---on runs the cases for the plain volume on another one.
+looked at every second (-n 1), because its daemon does not tell what changes, one with stored ACLs; and one without
+any, for which there are no cases of its own. --keep leaves logs and shares, --on runs the cases for the plain volume
+on another one.
 """
 
 import os
@@ -25,8 +25,9 @@ def make_shares(work):
     shares = []
     for tag, letter, registry in VOLUMES:
         os.mkdir(os.path.join(work, tag))
+        daemon = ["--watch=never"] if "PollSeconds" in registry else []
         shares.append(Share(tag, os.path.join(work, tag), {"MountPoint": letter, **registry},
-                            ["-o", "xattr", "--sandbox=none"]))
+                            ["-o", "xattr", "--sandbox=none", *daemon]))
     return shares
 
 
