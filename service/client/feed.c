@@ -117,6 +117,8 @@ static void path_changed(struct cli *c, struct cli_node *dir, const char *path, 
 /* Nothing that was heard of the names in a directory holds any more. */
 static void dir_doubted(struct cli *c, struct cli_node *dir)
 {
+    /* An answer that is on its way may still say that it holds for long. */
+    atomic_store(&c->doubted, atomic_fetch_add(&c->clock, 1) + 1);
     cli_attr_changed(c, dir);
     cli_fold_doubt(c, dir);
     cli_mutex_lock(&c->tree);

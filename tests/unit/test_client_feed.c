@@ -186,7 +186,8 @@ static int32_t change_on_the_way(struct fake *f, struct fake_call *call)
 
 static void test_news_that_overtake_an_answer_make_it_old(void **state)
 {
-    static uint32_t actions[] = {VIOFS_MODIFIED, VIOFS_ATTRIB, VIOFS_REMOVED, VIOFS_RESCAN};
+    static uint32_t actions[] = {VIOFS_MODIFIED, VIOFS_ATTRIB, VIOFS_REMOVED, VIOFS_RESCAN,
+                                 VIOFS_UNCOVERED};
     struct heard h;
     uint32_t d, file;
     struct rig *g = rig_feed(state, &h, &d, &file);
