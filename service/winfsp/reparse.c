@@ -97,14 +97,45 @@ static NTSTATUS WINAPI by_name(struct winfsp_file_system *fs, void *user, WCHAR 
     return status;
 }
 
+/* The path that links led to is a file's; the colon and what follows go behind it. */
+static NTSTATUS add_stream(struct winfsp_reparse_data *d, SIZE_T room, const WCHAR *suffix,
+                           SIZE_T *size)
+{
+    const size_t head = offsetof(struct winfsp_reparse_data, symlink.path);
+    size_t add = wcslen(suffix) * sizeof(*suffix), len;
+    uint8_t *path = (uint8_t *)d->symlink.path;
+
+    if (*size < head || d->tag != SVC_TAG_SYMLINK)
+        return STATUS_REPARSE_POINT_NOT_RESOLVED; /* sockets and such have no streams */
+    len = d->symlink.substitute_name_length;
+    if (d->symlink.substitute_name_offset + len > *size - head || room < head + len + add)
+        return STATUS_REPARSE_POINT_NOT_RESOLVED;
+    memmove(path, path + d->symlink.substitute_name_offset, len);
+    memcpy(path + len, suffix, add);
+    len += add;
+    d->data_length = (uint16_t)(head - HEADER + len);
+    d->symlink.substitute_name_offset = d->symlink.print_name_offset = 0;
+    d->symlink.substitute_name_length = d->symlink.print_name_length = (uint16_t)len;
+    *size = head + len;
+    return STATUS_REPARSE;
+}
+
 /** svc_cb_resolve_reparse_points() - follow the links of a path from units @index on */
 NTSTATUS WINAPI svc_cb_resolve_reparse_points(struct winfsp_file_system *fs, WCHAR *path,
                                               UINT32 index, BOOLEAN resolve_last,
                                               IO_STATUS_BLOCK *io, void *buf, SIZE_T *size)
 {
     struct svc_volume *v = svc_volume_of(fs);
+    struct svc_stream_path stream;
+    SIZE_T room = *size;
+    NTSTATUS status;
 
-    return v->api->resolve_reparse_points(fs, by_name, v, path, index, resolve_last, io, buf, size);
+    if (!svc_stream_path(v, path, &stream))
+        return v->api->resolve_reparse_points(fs, by_name, v, path, index, resolve_last, io, buf,
+                                              size);
+    status = v->api->resolve_reparse_points(fs, by_name, v, stream.file, index, resolve_last, io,
+                                            buf, size);
+    return NT_SUCCESS(status) ? add_stream(buf, room, stream.name - 1, size) : status;
 }
 
 /** svc_cb_get_reparse_point() - @size: room on entry, bytes on return */
@@ -414,10 +445,13 @@ NTSTATUS WINAPI svc_cb_set_reparse_point(struct winfsp_file_system *fs, void *ct
                                          void *buf, SIZE_T size)
 {
     struct svc_open *o = ctx;
-    struct wish *w = calloc(1, sizeof(*w));
+    struct wish *w;
     NTSTATUS status;
 
     (void)fs;
+    if (o->stream)
+        return STATUS_INVALID_PARAMETER;
+    w = calloc(1, sizeof(*w));
     if (!w)
         return STATUS_INSUFFICIENT_RESOURCES;
     status = wish_of(o, buf, size, w);

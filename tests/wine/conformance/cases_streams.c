@@ -377,7 +377,7 @@ static void handles_of_one_stream_see_each_others_writes(struct t *t)
 
 static void write_own_bytes(struct t *t, unsigned number, void *ctx)
 {
-    handle h = OPEN(t, "f:s");
+    handle h = OPEN(t, number % 2 ? "f:s" : "f:S"); /* two names for WinFsp, one stream for us */
 
     (void)ctx;
     for (unsigned i = 0; i < 16; i++)
@@ -395,6 +395,19 @@ static void writers_at_once_lose_nothing(struct t *t)
     for (unsigned i = 0; i < 64; i++)
         want[i] = (char)('a' + i / 16);
     CHECK(t, host_has(t, "f", "s", want, 64));
+}
+
+static void links_lead_to_the_streams_of_their_targets(struct t *t)
+{
+    host_mkdir(t, "d");
+    host_puts(t, "d\\f", "text");
+    host_symlink(t, "l", "d/f");
+    host_symlink(t, "dl", "d");
+    put(t, "l:s", "stream");
+    CHECK(t, host_has(t, "d\\f", "s", "stream", 6));
+    TEXT(t, "stream", nt_gets(t, OPEN(t, "dl\\f:s"), 0));
+    TEXT(t, "text", host_gets(t, "d\\f"));
+    EXPECT(t, STATUS_OBJECT_NAME_NOT_FOUND, TRY(t, "dl\\f:other"));
 }
 
 static void a_write_of_the_host_is_seen(struct t *t)
@@ -609,6 +622,7 @@ static const struct test_case cases[] = {
     CASE_ON(a_file_is_found_in_any_case_with_its_stream, VOLUME_FOLD),
     CASE(handles_of_one_stream_see_each_others_writes),
     CASE(writers_at_once_lose_nothing),
+    CASE(links_lead_to_the_streams_of_their_targets),
     CASE(a_write_of_the_host_is_seen),
     CASE(one_that_the_host_makes_is_found),
     CASE(what_samba_would_not_read_is_not_there),
