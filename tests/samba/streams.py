@@ -4,6 +4,7 @@
 import os
 import re
 import struct
+import time
 
 from attributes import eventually
 from door import OPEN_IF, OVERWRITE_IF, READ, STREAM_INFO, WRITE
@@ -118,6 +119,39 @@ def corrupt(tap, rig):
     sambas = rig.samba.client("s", f'get "corrupt:empty" {rig.path("../got")}', check=False)
     tap.result(ours == NOT_FOUND and "NT_STATUS_" in sambas, "without even that byte it is no stream for either",
                f"{ours} {sambas}")
+
+
+def requests(share, function):
+    """How many requests did this cost? The least of a few: others are under way beside it."""
+    least = None
+    for _ in range(3):
+        share.order("costs")
+        function()
+        count = int(re.search(r"requests (\d+)", share.order("costs")).group(1))
+        least = count if least is None else min(least, count)
+    return least
+
+
+def costs(tap, rig, share):
+    """Requests of the drive, with what it knows of the file a moment old."""
+    rig.make("costs")
+    rig.make("bare")
+    os.setxattr(rig.path("costs"), xattr("s"), b"stream\0")
+    seen = eventually(lambda: read(rig.door, "costs:s"), b"stream")
+
+    def read_when_old():
+        time.sleep(1.1)
+        return read(rig.door, "costs:s")
+
+    least = requests(share, read_when_old)
+    tap.result(seen == b"stream" and least <= 2, "a small stream is opened and read for two requests", least)
+    handle = rig.door.create("\\bare", 0x100080)
+    least = requests(share, lambda: rig.door.query(handle, STREAM_INFO, 65536))
+    tap.result(least == 0, "the streams of a file without any cost none", least)
+    write(rig.door, "costs:new", b"")
+    handle = rig.door.create("\\costs:new", RIGHTS)
+    least = requests(share, lambda: rig.door.call(WRITE, handle, u64=(0,), data=b"12345"))
+    tap.result(least == 1, "writing to an open stream costs one", least)
 
 
 def settings(tap, off, bare):
