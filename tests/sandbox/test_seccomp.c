@@ -127,6 +127,7 @@ static void test_modcaps_do_not_open_the_filter(void **state)
     jail.conf.modcaps = "+sys_admin:+sys_chroot:+sys_ptrace";
     assert_int_equal(try_call(&jail, SYS_mount, 0, 0, 0, 0), 1000 + SIGSYS);
     assert_int_equal(try_call(&jail, SYS_setns, -1, 0, 0, 0), 1000 + SIGSYS);
+    assert_int_equal(try_call(&jail, SYS_bpf, 0, 0, 0, 0), 1000 + SIGSYS);
     assert_int_equal(try_call(&jail, SYS_chroot, 0, 0, 0, 0), 1000 + SIGSYS);
     jail_free(&jail);
 }

@@ -249,7 +249,8 @@ static void test_share_add_takes_a_tag_and_every_option_of_a_share(void **state)
                       L"NTFS", L"-o", L"1000:100", L"-n", L"7", L"--read-only", L"--security",
                       L"D:(A;;GA;;;WD)", L"--label", L"my files", L"--hide-dot-files",
                       L"--attributes", L"mode", L"--read-only-attribute", L"stored",
-                      L"--change-notify", L"off", L"--cache", L"strict", L"--streams", L"off"));
+                      L"--change-notify", L"off", L"--cache", L"strict", L"--streams", L"off",
+                      L"--acl", L"stored", L"--acl-name", L"security"));
     assert_int_equal(parsed.command, SVC_SHARE_ADD);
     assert_wide(parsed.tag, L"my tag");
     assert_false(parsed.replace);

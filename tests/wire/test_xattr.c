@@ -179,6 +179,27 @@ static void test_acls_are_refused_unless_agreed(void **state)
     assert_true(fc_setxattr(&w->c, f, "system.posix_acl_access", "\2\0\0\0", 4, 0) < 0);
 }
 
+/* Root's daemon has CAP_SYS_ADMIN here, so the host's kernel would take all of them. */
+static void test_of_the_security_names_only_samba_s_is_settable_with_sys_admin(void **state)
+{
+    (void)state;
+    static const char *const refused[] = {"security.ima", "security.evm", "security.anything",
+                                          "security.NTACL2"};
+    struct wire *w = wire_start(&(struct wire_options){
+        .args = (const char *const[]){"--xattr", "--modcaps=+sys_admin", NULL},
+        .daemon = {.parent = "/var/tmp"}});
+
+    host_write(w, "f", "");
+    if (setxattr(host(w, "f"), "security.probe", "x", 1, 0) < 0)
+        skip();
+    uint64_t f = node(w, FC_ROOT, "f");
+    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
+        assert_errno(fc_setxattr(&w->c, f, refused[i], "v", 1, 0), EPERM);
+    assert_errno(fc_removexattr(&w->c, f, "security.probe"), EPERM);
+    assert_ok(fc_setxattr(&w->c, f, "security.NTACL", "v", 1, 0));
+    assert_int_equal(getxattr(host(w, "f"), "security.NTACL", NULL, 0), 1);
+}
+
 static void test_xattrmap_hides_the_guests_names_behind_a_prefix(void **state)
 {
     (void)state;
@@ -346,6 +367,7 @@ static const struct CMUnitTest tests[] = {
     WIRE_TEST(test_value_longer_than_the_request_is_refused),
     WIRE_TEST(test_reply_size_that_does_not_fit_is_refused),
     WIRE_TEST(test_acls_are_refused_unless_agreed),
+    WIRE_TEST(test_of_the_security_names_only_samba_s_is_settable_with_sys_admin),
     WIRE_TEST(test_xattrmap_hides_the_guests_names_behind_a_prefix),
     WIRE_TEST(test_ioctl_reads_and_sets_inode_flags_where_the_host_can),
     WIRE_TEST(test_unknown_and_unrestricted_ioctls_are_enotty),

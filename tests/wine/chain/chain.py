@@ -33,7 +33,7 @@ import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 BUILD = os.path.abspath(os.environ.get("VIOFS_BUILD", os.path.join(TOP, "build")))
-SLOTS = 6
+SLOTS = 8
 
 
 class Failed(Exception):
