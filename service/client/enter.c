@@ -147,8 +147,12 @@ static int enter_locked(struct cli *c, struct cli_node *dir, struct cli_name nam
     cli_node_hold(c, n);
     if (name.bytes && !cli_name_changed(c, dir, name, e->stamp))
         r = cli_name_set(c, dir, name, n, until(c, e->entry_ms));
-    else if (name.bytes)
+    else if (name.bytes) {
         *old = true;
+        /* Not to be believed, but the only way to say where the node is when something happens there. */
+        if (cli_list_empty(&n->names) && !cli_name_find(c, dir, name))
+            r = cli_name_set(c, dir, name, n, 0);
+    }
     if (r == -LE_EIO) {
         cli_log(c, 1, "the host put a directory below itself");
         cli_node_drop(c, n);

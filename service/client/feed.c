@@ -142,23 +142,31 @@ static bool is_path(const char *path, uint32_t len)
     return true;
 }
 
-/* The directory of a record, held, with its path in `text`. Return: NULL if it is not known or has no path. */
-static struct cli_node *dir_of(struct cli *c, uint64_t id, uint32_t session, char *text,
-                               uint32_t *len)
+/* The directory of a record, held, with its path in `text`; *len is negative if it has none. Return: NULL if unknown. */
+static struct cli_node *dir_of(struct cli *c, uint64_t id, uint32_t session, char *text, int *len)
 {
     struct cli_node *n = NULL;
 
     cli_mutex_lock(&c->tree);
     if (c->node_session == session)
         n = id == 0 || id == CLI_ROOT_ID ? c->root : cli_node_find(c, id);
-    int r = n && n->type == LX_S_IFDIR ? cli_path_of(c, n, text, CLI_SPELLING_MAX) : -LE_ENOENT;
-    if (r < 0)
+    if (n && n->type != LX_S_IFDIR)
         n = NULL;
-    else
+    if (n) {
+        *len = cli_path_of(c, n, text, CLI_SPELLING_MAX);
         cli_node_hold(c, n);
+    }
     cli_mutex_unlock(&c->tree);
-    *len = r < 0 ? 0 : (uint32_t)r;
     return n;
+}
+
+/* Somewhere. */
+static void tell_lost(struct cli *c)
+{
+    struct cli_change everything = {.action = VIOFS_RESCAN, .is_dir = true, .path = ""};
+
+    if (c->opt.changed)
+        c->opt.changed(c->opt.log_user, &everything);
 }
 
 static void tell(struct cli *c, const struct fuse_viofs_event *e, char *text, uint32_t len,
@@ -221,7 +229,8 @@ static int take_page(struct cli *c, const uint8_t *page, uint32_t len, uint32_t 
 
     while (r == 0 && pos < len) {
         struct fuse_viofs_event e;
-        uint32_t dir_len, left = len - pos;
+        uint32_t left = len - pos;
+        int dir_len;
 
         if (left < sizeof(e))
             r = -LE_EIO;
@@ -236,7 +245,10 @@ static int take_page(struct cli *c, const uint8_t *page, uint32_t len, uint32_t 
         struct cli_node *dir = dir_of(c, e.nodeid, session, text, &dir_len);
         if (dir) {
             apply(c, dir, &e, name);
-            tell(c, &e, text, dir_len, name);
+            if (dir_len < 0)
+                tell_lost(c);
+            else
+                tell(c, &e, text, (uint32_t)dir_len, name);
             cli_node_put(c, dir);
         } else if (e.action == VIOFS_RESCAN) {
             cli_doubt_all(c);
@@ -253,8 +265,6 @@ static int take_page(struct cli *c, const uint8_t *page, uint32_t len, uint32_t 
 /* No more will be told: nothing may be believed for long, and whoever watches has to look for himself. */
 static void over(struct cli *c, int error)
 {
-    struct cli_change everything = {.action = VIOFS_RESCAN, .is_dir = true, .path = ""};
-
     cli_mutex_lock(&c->feed.lock);
     bool told_to = c->feed.stopping;
     cli_mutex_unlock(&c->feed.lock);
@@ -262,8 +272,8 @@ static void over(struct cli *c, int error)
     cli_doubt_all(c);
     if (!told_to && error != -LE_ENOTCONN)
         cli_log(c, 1, "the host reports no changes any more (error %d)", -error);
-    if (!told_to && c->opt.changed)
-        c->opt.changed(c->opt.log_user, &everything);
+    if (!told_to)
+        tell_lost(c);
     cli_mutex_lock(&c->feed.lock); /* after this the client may go */
     c->feed.state = CLI_FEED_OFF;
     cli_cond_wake_all(&c->feed.idle);
