@@ -143,6 +143,9 @@ int64_t op_fallocate(struct srv_req *rq)
 
     if (in->offset > INT64_MAX || in->length > INT64_MAX)
         return rq_error(rq, -EFBIG);
+    /* Programs that hear this write zeros, which is right everywhere. */
+    if ((in->mode & FALLOC_FL_ZERO_RANGE) && !inode_mount_zeroes(rq->srv->tree, rq->inode))
+        return rq_error(rq, -EOPNOTSUPP);
     if (rq_slow(rq))
         return rq_pool(rq);
     struct handle *h = file_handle(rq, in->fh);

@@ -176,6 +176,9 @@ static int mount_probe(struct mount *m, const struct statx *stx, int dirfd, cons
     m->f_type = (int64_t)sfs.f_type;
     m->local = is_local(m->f_type);
     m->controls = is_controls(m->f_type);
+    /* Linux hands the mode to a FUSE server unread, and not each server reads it: GlusterFS 10 allocates, zeroes
+     * nothing and reports success. Which server it is nobody can tell. */
+    m->zeroes = m->f_type != FUSE_SUPER_MAGIC;
     m->fd = -1;
     struct fhandle *h = NULL;
     m->handles = m->f_type != FUSE_SUPER_MAGIC && fhandle_get(fd, "", &h) == 0;

@@ -27,6 +27,7 @@ struct mount {
     int64_t f_type; /* statfs */
     enum mount_stamp stamp;
     bool local;   /* close needs no FLUSH, killpriv is reliable */
+    bool zeroes;  /* FALLOC_FL_ZERO_RANGE does what it reports */
     bool handles; /* file handles work and always mean the same file */
     /* proc, sysfs and their like: files that act on the host when they are written */
     bool controls;

@@ -69,6 +69,11 @@ bool inode_mount_local(struct tree *t, const struct inode *inode)
     return inode_mount(t, inode)->local;
 }
 
+bool inode_mount_zeroes(struct tree *t, const struct inode *inode)
+{
+    return inode_mount(t, inode)->zeroes;
+}
+
 bool inode_on_controls(struct tree *t, const struct inode *inode)
 {
     return inode_mount(t, inode)->controls;

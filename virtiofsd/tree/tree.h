@@ -65,6 +65,8 @@ mode_t inode_type(const struct inode *inode);
 struct mount *inode_mount(struct tree *tree, const struct inode *inode);
 /** inode_mount_local() - on a file system whose close() has no news to tell (mount.h) */
 bool inode_mount_local(struct tree *tree, const struct inode *inode);
+/** inode_mount_zeroes() - on a file system that can be trusted to zero a range when it says so (mount.h) */
+bool inode_mount_zeroes(struct tree *tree, const struct inode *inode);
 /** inode_on_controls() - on proc, sysfs or the like (mount.h): nothing there may be opened or changed */
 bool inode_on_controls(struct tree *tree, const struct inode *inode);
 /**
