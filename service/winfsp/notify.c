@@ -61,14 +61,52 @@ static void free_changes(struct svc_change *list)
     }
 }
 
+/* q->lock held. */
+static void put(struct svc_notify *q, struct svc_change *c)
+{
+    *q->last = c;
+    q->last = &c->next;
+    q->count++;
+    q->bytes += c->len;
+}
+
+/* q->lock held. Both halves of a rename are put at once. Return: what is to be freed. */
+static struct svc_change *queue(struct svc_notify *q, struct svc_change *c)
+{
+    struct svc_change *half = q->half, *dropped = q->first;
+
+    if (c && c->action == VIOFS_RENAMED_FROM && !half) {
+        q->half = c;
+        return NULL;
+    }
+    q->half = NULL;
+    if (half)
+        half->next = c;
+    if (!c || q->count >= QUEUE_MAX || q->bytes + c->len > QUEUE_BYTES) {
+        q->rescan = true;
+        q->first = NULL;
+        q->last = &q->first;
+        q->count = q->bytes = 0;
+        free_changes(dropped);
+    }
+    if (q->rescan)
+        return half ? half : c;
+    if (half) {
+        half->next = NULL;
+        put(q, half);
+    }
+    put(q, c);
+    return NULL;
+}
+
 /** svc_changed() - cli_options.changed of a volume */
 void svc_changed(void *user, const struct cli_change *change)
 {
     struct svc_volume *v = user;
     struct svc_notify *q = &v->notify;
-    struct svc_change *c = NULL, *dropped = NULL;
+    struct svc_change *c = NULL;
 
-    if (change->action != VIOFS_RESCAN)
+    if (change->action != VIOFS_RESCAN || change->path_len > 0)
         c = malloc(sizeof(*c) + change->path_len);
     if (c) {
         c->next = NULL;
@@ -78,23 +116,10 @@ void svc_changed(void *user, const struct cli_change *change)
         memcpy(c->path, change->path, change->path_len);
     }
     AcquireSRWLockExclusive(&q->lock);
-    if (!c || q->count == QUEUE_MAX || q->bytes + c->len > QUEUE_BYTES) {
-        q->rescan = true;
-        dropped = q->first;
-        q->first = NULL;
-        q->last = &q->first;
-        q->count = q->bytes = 0;
-    } else if (!q->rescan) {
-        *q->last = c;
-        q->last = &c->next;
-        q->count++;
-        q->bytes += c->len;
-        c = NULL;
-    }
+    c = queue(q, c);
     ReleaseSRWLockExclusive(&q->lock);
     WakeConditionVariable(&q->more);
-    free(c);
-    free_changes(dropped);
+    free_changes(c);
 }
 
 /* What there is, in order. Return: false when it is time to end. */
@@ -174,6 +199,35 @@ static void filter_of(const struct svc_change *c, uint32_t *filter, uint32_t *ac
 
 static void lost_below(struct svc_volume *v, const WCHAR *path);
 
+/* Does this say that changes were lost, below a directory? */
+static bool says_lost(const struct svc_change *c)
+{
+    return c->action == VIOFS_UNCOVERED || c->action == VIOFS_RESCAN;
+}
+
+static uint32_t parent_len(const struct svc_change *c)
+{
+    uint32_t len = c->len;
+
+    while (len > 0 && c->path[len - 1] != '/')
+        len--;
+    return len;
+}
+
+/* NTFS tells a rename as one within a directory only: whoever watches one of two hears what happened there. */
+static void split_move(struct svc_change *from)
+{
+    struct svc_change *to = from->next;
+
+    if (from->action != VIOFS_RENAMED_FROM || !to || to->action != VIOFS_RENAMED_TO)
+        return;
+    uint32_t len = parent_len(from);
+    if (len == parent_len(to) && memcmp(from->path, to->path, len) == 0)
+        return;
+    from->action = VIOFS_REMOVED;
+    to->action = VIOFS_ADDED;
+}
+
 /* So many changes between one Begin and End. Return: what is left. */
 static struct svc_change *tell_some(struct svc_volume *v, struct svc_change *list)
 {
@@ -181,12 +235,13 @@ static struct svc_change *tell_some(struct svc_volume *v, struct svc_change *lis
     uint32_t filter, action;
     unsigned told = 0;
 
-    for (; list && list->action != VIOFS_UNCOVERED; told++) {
+    for (; list && !says_lost(list); told++) {
         struct svc_change *next = list->next;
 
         /* Both names of a rename, before anybody looks. */
         if (told >= AT_ONCE && list->action != VIOFS_RENAMED_TO)
             break;
+        split_move(list);
         if (path_of(list, path) > 0) {
             if (list->action == VIOFS_RENAMED_FROM)
                 svc_report_room(v->notify.report, 2, SVC_PATH_UNITS);
@@ -204,7 +259,7 @@ static void tell(struct svc_volume *v, struct svc_change *list)
     WCHAR path[SVC_PATH_UNITS];
 
     while (list) {
-        if (list->action == VIOFS_UNCOVERED) {
+        if (says_lost(list)) {
             struct svc_change *next = list->next;
 
             if (path_of(list, path) > 0)
@@ -407,5 +462,6 @@ void svc_notify_stop(struct svc_volume *v)
 void svc_notify_free(struct svc_volume *v)
 {
     free_changes(v->notify.first);
+    free(v->notify.half);
     free(v->notify.report);
 }

@@ -126,6 +126,7 @@ struct svc_notify {
     SRWLOCK lock;
     CONDITION_VARIABLE more;
     struct svc_change *first, **last;
+    struct svc_change *half; /* of a rename: the other half comes next */
     uint32_t count, bytes;
     bool rescan, stop;
     HANDLE thread;
