@@ -7,7 +7,6 @@
  *
  * Incumbent: nothing of the host is ever told: Explorer and editors show what was there before (C).
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "tests/wine/conformance/conf.h"
@@ -15,38 +14,13 @@
 #define NAMES  (FILE_NOTIFY_CHANGE_FILE_NAME | FILE_NOTIFY_CHANGE_DIR_NAME)
 #define CHANGE (FILE_NOTIFY_CHANGE_SIZE | FILE_NOTIFY_CHANGE_LAST_WRITE)
 
-/* "+name" added, "-name" removed, "*name" changed, "<old" and ">new" renamed; separated by ' ' */
-static const char *told(struct t *t)
-{
-    static const char mark[] = "?+-*<>";
-    const uint8_t *p = nt_data(t);
-    uint32_t left = nt_data_len(t), head[3] = {0};
-    char *all = keep(t, 8192), *to = all;
-
-    while (left >= sizeof(head)) {
-        memcpy(head, p, sizeof(head));
-        CHECK(t, head[1] < 6 && head[2] <= left - 12 && to - all < 7000);
-        if (to != all)
-            *to++ = ' ';
-        *to++ = mark[head[1]];
-        for (uint32_t i = 0; i < head[2]; i += 2) /* names of these cases are ASCII */
-            *to++ = (char)p[12 + i];
-        if (!head[0])
-            break;
-        CHECK(t, head[0] <= left);
-        p += head[0];
-        left -= head[0];
-    }
-    return all;
-}
-
 /* Everything that a watch hears until it has heard @want; fails after ten seconds. */
 static bool hears(struct t *t, handle dir, uint32_t filter, bool tree, const char *want)
 {
     int64_t until = t_now_ms() + 10000;
 
     while (t_now_ms() < until)
-        if (nt_notify(t, dir, filter, tree, 1000) == STATUS_SUCCESS && strstr(told(t), want))
+        if (nt_notify(t, dir, filter, tree, 1000) == STATUS_SUCCESS && strstr(nt_told(t), want))
             return true;
     return false;
 }
@@ -66,7 +40,7 @@ static void a_new_file_is_told(struct t *t)
 
     MAKE_FILE(t, "f");
     OK(t, nt_notify(t, d, NAMES, false, 1000));
-    TEXT(t, "+f", told(t));
+    TEXT(t, "+f", nt_told(t));
 }
 
 static void a_new_directory_is_told(struct t *t)
@@ -76,7 +50,7 @@ static void a_new_directory_is_told(struct t *t)
     MAKE_FILE(t, "f");
     MKDIR(t, "d");
     OK(t, nt_notify(t, d, FILE_NOTIFY_CHANGE_DIR_NAME, false, 1000));
-    TEXT(t, "+d", told(t));
+    TEXT(t, "+d", nt_told(t));
 }
 
 static void a_deleted_file_is_told(struct t *t)
@@ -86,7 +60,7 @@ static void a_deleted_file_is_told(struct t *t)
 
     OK(t, nt_remove(t, "f"));
     OK(t, nt_notify(t, d, NAMES, false, 1000));
-    TEXT(t, "-f", told(t));
+    TEXT(t, "-f", nt_told(t));
 }
 
 static void a_rename_is_told_with_both_names(struct t *t)
@@ -96,7 +70,7 @@ static void a_rename_is_told_with_both_names(struct t *t)
 
     OK(t, nt_move(t, "f", "g", false));
     OK(t, nt_notify(t, d, NAMES, false, 1000));
-    TEXT(t, "<f >g", told(t));
+    TEXT(t, "<f >g", nt_told(t));
 }
 
 static void a_longer_file_is_told(struct t *t)
@@ -118,7 +92,7 @@ static void what_happens_below_is_told_to_who_watches_the_tree(struct t *t)
 
     MAKE_FILE(t, "a\\b\\f");
     OK(t, nt_notify(t, d, NAMES, true, 1000));
-    TEXT(t, "+a\\b\\f", told(t));
+    TEXT(t, "+a\\b\\f", nt_told(t));
 }
 
 static void what_happens_below_is_not_told_otherwise(struct t *t)
@@ -223,7 +197,7 @@ static void many_files_of_the_host_are_all_told(struct t *t)
         host_puts(t, keep_printf(t, "file-%02u", i), "");
     while (seen < 50 && t_now_ms() < until)
         if (nt_notify(t, d, NAMES, false, 1000) == STATUS_SUCCESS)
-            for (const char *p = told(t); (p = strstr(p, "+file-")); p++)
+            for (const char *p = nt_told(t); (p = strstr(p, "+file-")); p++)
                 seen++;
     EQUAL(t, 50, seen);
 }

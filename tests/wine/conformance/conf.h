@@ -246,6 +246,11 @@ uint32_t nt_symlink(struct t *t, const char *name, const char *target, bool dire
 const char *nt_readlink(struct t *t, const char *name, bool *relative);
 
 uint32_t nt_notify(struct t *t, handle dir, uint32_t filter, bool tree, uint32_t ms);
+/**
+ * nt_told() - what the last nt_notify() brought: "+name" added, "-name" removed, "*name" changed, "<old" and ">new"
+ * renamed; separated by ' '
+ */
+const char *nt_told(struct t *t);
 
 /* ---- who calls, and how many ----------------------------------------------------------------- */
 

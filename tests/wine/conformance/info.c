@@ -266,3 +266,27 @@ uint32_t nt_notify(struct t *t, handle dir, uint32_t filter, bool tree, uint32_t
                    &(struct door_call){.op = DOOR_NOTIFY, .handle = dir, .u32 = {filter, tree, ms}},
                    NULL, NULL);
 }
+
+const char *nt_told(struct t *t)
+{
+    static const char mark[] = "?+-*<>";
+    const uint8_t *p = nt_data(t);
+    uint32_t left = nt_data_len(t), head[3] = {0};
+    char *all = keep(t, 65536), *to = all;
+
+    while (left >= sizeof(head)) {
+        memcpy(head, p, sizeof(head));
+        CHECK(t, head[1] < 6 && head[2] <= left - 12 && to - all < 60000);
+        if (to != all)
+            *to++ = ' ';
+        *to++ = mark[head[1]];
+        for (uint32_t i = 0; i < head[2]; i += 2) /* names are ASCII */
+            *to++ = (char)p[12 + i];
+        if (!head[0])
+            break;
+        CHECK(t, head[0] <= left);
+        p += head[0];
+        left -= head[0];
+    }
+    return all;
+}

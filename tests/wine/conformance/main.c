@@ -25,7 +25,7 @@ extern const struct group group_create, group_open, group_overwrite, group_share
     group_link, group_names, group_fold, group_volume;
 extern const struct group group_security, group_posix, group_flush, group_paths, group_aliases,
     group_reparse, group_replay, group_notify, group_concurrency, group_ea, group_errors,
-    group_host, group_meta, group_streams, group_acl;
+    group_host, group_meta, group_streams, group_acl, group_watch;
 
 static const struct group *const groups[] = {
     &group_create,  &group_open,     &group_overwrite, &group_share,      &group_data,
@@ -34,7 +34,7 @@ static const struct group *const groups[] = {
     &group_volume,  &group_security, &group_posix,     &group_flush,      &group_paths,
     &group_aliases, &group_reparse,  &group_replay,    &group_notify,     &group_concurrency,
     &group_ea,      &group_errors,   &group_host,      &group_meta,       &group_streams,
-    &group_acl,
+    &group_watch,   &group_acl,
 };
 
 static struct {
