@@ -2,8 +2,8 @@
 /*
  * fuzz_vhost.c - the vhost-user back end against a front end that sends anything
  *
- * The input is a list of records. All messages are put on the socket, then the back end serves them to
- * the end, with real workers on whatever memory and rings it was given:
+ * The input is a list of records. A record is sent when the back end has served all before it and
+ * waits, with workers that serve whatever memory and rings they were given:
  *
  *     request  u8   a vhost-user request; or POKE: the payload is an offset (u16) in guest memory and
  *                   what to write there; KICK: write to the eventfd; RAW: the payload is sent as it is
@@ -14,7 +14,11 @@
  * Guest memory starts out with a ring that a seed can use: descriptors at 0, available ring at
  * 0x1000, used ring at 0x2000, eight chains waiting.
  *
- * After each input: no descriptor may be left over, and no chain.
+ * After each input: no descriptor may be left over, no chain and no worker.
+ *
+ * Workers are coroutines and the socket is memory (vhost_turns.h), so that an input is cheap and always does the
+ * same; one input in THREADS_ONE_IN, always the same ones, is served by threads over a real socket. The front end's memory and descriptors are kept from input
+ * to input, in the state of a new one.
  */
 #include <fcntl.h>
 #include <stdint.h>
@@ -26,15 +30,18 @@
 #include <unistd.h>
 
 #include "host/log.h"
+#include "tests/fuzz/fuzz_must.h"
+#include "tests/fuzz/vhost_turns.h"
 #include "vhost/device.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define MUST(cond)                                                                                 \
-    do {                                                                                           \
-        if (!(cond))                                                                               \
-            abort();                                                                               \
-    } while (0)
+/** __asan_default_options() - freed memory is held back long enough for an input, and stays in the cache */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+    return "quarantine_size_mb=4:thread_local_quarantine_size_kb=512";
+}
 
 #define POKE 0xffu
 #define KICK 0xfeu
@@ -43,6 +50,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define GUEST_BYTES  0x10000u
 #define MAX_MESSAGES 64u
 #define MAX_KEPT     4u
+
+#define THREADS_ONE_IN 64u
 
 /* ---- a device that keeps some chains ---------------------------------------------------------- */
 
@@ -65,6 +74,12 @@ static void *thread_begin(void *ctx)
 static void thread_hook(void *ctx, void *thread)
 {
     MUST(thread == ctx);
+}
+
+static void batch_begin(void *ctx, void *thread)
+{
+    thread_hook(ctx, thread);
+    turns_pause(); /* what a batch writes can be the ring that says there is more */
 }
 
 static int64_t serve(void *ctx, void *thread, struct vq *vq, struct ring_chain *c)
@@ -114,7 +129,7 @@ static const struct vu_ops ops = {
     .serve = serve,
     .thread_begin = thread_begin,
     .thread_end = thread_hook,
-    .batch_begin = thread_hook,
+    .batch_begin = batch_begin,
     .batch_end = thread_hook,
     .cancel_later = cancel_later,
     .session_reset = session_reset,
@@ -126,6 +141,10 @@ struct front {
     int sock;
     int memory, event, pipe[2];
     uint8_t *guest;
+    const uint8_t *data; /* records to come */
+    size_t size;
+    unsigned n_sent;
+    bool threads; /* this input is served by threads, over the real socket */
 };
 
 static void lay_out_ring(uint8_t *guest)
@@ -145,26 +164,32 @@ static void lay_out_ring(uint8_t *guest)
     avail->idx = 8;
 }
 
-static void front_open(struct front *f, int sock)
+/* Once in a process. */
+static void front_make(struct front *f)
 {
-    f->sock = sock;
     f->memory = memfd_create("guest", MFD_CLOEXEC);
     MUST(f->memory >= 0 && ftruncate(f->memory, GUEST_BYTES) == 0);
     f->guest = mmap(NULL, GUEST_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, f->memory, 0);
     MUST(f->guest != MAP_FAILED);
-    lay_out_ring(f->guest);
     f->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     MUST(f->event >= 0 && pipe2(f->pipe, O_CLOEXEC | O_NONBLOCK) == 0);
 }
 
-static void front_close(struct front *f)
+/* Before each input: as if just made. */
+static void front_renew(struct front *f, int sock, const uint8_t *data, size_t size)
 {
-    munmap(f->guest, GUEST_BYTES);
-    close(f->memory);
-    close(f->event);
-    close(f->pipe[0]);
-    close(f->pipe[1]);
-    close(f->sock);
+    uint8_t sink[4096];
+
+    memset(f->guest, 0, GUEST_BYTES);
+    lay_out_ring(f->guest);
+    while (read(f->event, sink, sizeof(uint64_t)) > 0)
+        ;
+    while (read(f->pipe[0], sink, sizeof(sink)) > 0)
+        ;
+    f->sock = sock;
+    f->data = data;
+    f->size = size;
+    f->n_sent = 0;
 }
 
 static int fd_of_kind(const struct front *f, uint8_t kind)
@@ -181,6 +206,13 @@ static void send_record(const struct front *f, const void *head, size_t head_len
     _Alignas(struct cmsghdr) char control[CMSG_SPACE(7 * sizeof(int))] = {0};
     struct msghdr m = {.msg_iov = iov, .msg_iovlen = 2};
 
+    if (!f->threads) {
+        int fds[7];
+        for (unsigned i = 0; i < n_fds; i++)
+            fds[i] = fd_of_kind(f, kinds[i]);
+        turns_send(iov, 2, fds, n_fds);
+        return;
+    }
     if (n_fds > 0) {
         m.msg_control = control;
         m.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
@@ -225,6 +257,22 @@ static size_t play_record(const struct front *f, const uint8_t *data, size_t siz
     return 3 + len + n_fds;
 }
 
+/* The back end waits: the next record, or the end. */
+static void play_next(void *ctx)
+{
+    struct front *f = ctx;
+    size_t n = f->n_sent < MAX_MESSAGES ? play_record(f, f->data, f->size) : 0;
+
+    if (n == 0) {
+        turns_hang_up();
+        shutdown(f->sock, SHUT_WR);
+        return;
+    }
+    f->data += n;
+    f->size -= n;
+    f->n_sent++;
+}
+
 /* ---- harness ---------------------------------------------------------------------------------- */
 
 /* The lowest free descriptor tells whether one was left open. */
@@ -237,31 +285,37 @@ static int lowest_free_fd(void)
     return fd;
 }
 
+static bool wants_threads(const uint8_t *data, size_t size)
+{
+    unsigned sum = 0;
+
+    for (size_t i = 0; i < size; i++)
+        sum = sum * 31 + data[i];
+    return sum % THREADS_ONE_IN == 0;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct device device = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    static struct front front;
     static struct vu *vu;
-    struct front front;
     int pair[2];
 
     if (!vu) {
         struct vu_params p = {.listen_fd = -1, .tag = "fuzz", .ops = &ops, .ctx = &device};
         log_threshold = LOG_OFF_;
         MUST(vu_new(&vu, &p) == 0);
+        front_make(&front);
     }
     int before = lowest_free_fd();
     MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
-    front_open(&front, pair[0]);
-    for (unsigned i = 0; i < MAX_MESSAGES; i++) {
-        size_t n = play_record(&front, data, size);
-        if (n == 0)
-            break;
-        data += n;
-        size -= n;
-    }
-    shutdown(front.sock, SHUT_WR);
+    front_renew(&front, pair[0], data, size);
+    device.served = 0;
+    front.threads = wants_threads(data, size);
+    turns_begin(front.threads, play_next, &front);
     device_serve(vu, pair[1]);
-    front_close(&front);
+    turns_end();
+    close(front.sock);
     MUST(vu_in_flight(vu) == 0);
     MUST(lowest_free_fd() == before);
     return 0;

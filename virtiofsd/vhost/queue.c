@@ -98,6 +98,8 @@ void queue_order_park(struct vq *q)
 /** queue_await_parked() - see queue.h */
 void queue_await_parked(struct vq *q)
 {
+    if (!q->worker)
+        return;
     pthread_mutex_lock(&q->lock);
     while (!q->parked)
         pthread_cond_wait(&q->changed, &q->lock);
@@ -113,6 +115,8 @@ static uint32_t in_flight(const struct vq *q)
 /** queue_drain() - see queue.h; a request that never ends is complained about, and waited for */
 void queue_drain(struct vq *q)
 {
+    if (!q->worker)
+        return; /* it never took a chain */
     queue_order_park(q);
     queue_await_parked(q);
     pthread_mutex_lock(&q->lock);
