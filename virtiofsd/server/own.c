@@ -153,6 +153,9 @@ int64_t feed_serve(struct srv_req *rq, srv_handler *handler)
         return handler(rq);
     o.n = 0;
     o.held[0] = o.held[1] = NULL;
+    /* It looks in the directory as well. What is watched only afterwards raises events that nobody expects. */
+    if (rq->c->in.opcode == FUSE_CREATE || rq->c->in.opcode == VIOFS_CREATE)
+        feed_look(rq, rq->inode);
     expect_changes(rq, &o);
     if (o.n)
         watch_own_begin(srv->watch, o.c, o.n, &o.expected);
