@@ -210,6 +210,29 @@ static void test_news_that_overtake_an_answer_make_it_old(void **state)
     cli_node_put(g->c, dir);
 }
 
+static void test_a_directory_whose_lookup_was_overtaken_has_a_path(void **state)
+{
+    static uint32_t added = VIOFS_ADDED;
+    struct heard h;
+    uint32_t d, file;
+    struct rig *g = rig_feed(state, &h, &d, &file);
+
+    g->f.user = &added;
+    g->f.hook = change_on_the_way;
+    struct cli_node *dir = rig_lookup(g, g->root, "d");
+    g->f.hook = NULL;
+    assert_heard(&h, 0, VIOFS_ADDED, "d");
+    struct cli_node *n = rig_lookup(g, dir, "f");
+    fake_event(&g->f, fake_id(&g->f, d), VIOFS_ATTRIB, 0, "f");
+    assert_heard(&h, 1, VIOFS_ATTRIB, "d/f");
+    struct cli_attr a;
+    trips(g);
+    assert_int_equal(cli_getattr(g->c, n, false, &a), 0);
+    assert_int_equal(trips(g), 1);
+    cli_node_put(g->c, n);
+    cli_node_put(g->c, dir);
+}
+
 static void test_rescan_leaves_nothing_believed(void **state)
 {
     struct heard h;
@@ -519,6 +542,7 @@ int main(void)
         RIG_TEST(test_a_name_that_appeared_is_found_and_one_that_went_is_not),
         RIG_TEST(test_attributes_are_asked_for_after_a_change_wherever_it_was_told_from),
         RIG_TEST(test_news_that_overtake_an_answer_make_it_old),
+        RIG_TEST(test_a_directory_whose_lookup_was_overtaken_has_a_path),
         RIG_TEST(test_rescan_leaves_nothing_believed),
         RIG_TEST(test_an_uncovered_directory_loses_its_names_and_no_others),
         RIG_TEST(test_the_end_of_the_feed_is_the_end_of_long_validities),
