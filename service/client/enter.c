@@ -124,6 +124,26 @@ static int enter_missing(struct cli *c, struct cli_node *dir, struct cli_name na
     return -LE_ENOENT;
 }
 
+/*
+ * The name was changed since the question was asked, or one that shares its slot: whatever was known of it holds no
+ * longer, above all that it is missing. With a node it is still the only way to say where that is.
+ */
+static int enter_doubted(struct cli *c, struct cli_node *dir, struct cli_name name,
+                         struct cli_node *n)
+{
+    struct cli_dentry *d = cli_name_find(c, dir, name);
+
+    if (d && d->node != n) {
+        if (d->node) {
+            d->until = 0;
+            return 0;
+        }
+        cli_name_del(c, d);
+        d = NULL;
+    }
+    return !d && cli_list_empty(&n->names) ? cli_name_set(c, dir, name, n, 0) : 0;
+}
+
 /* @old: the name was changed since the question was asked. */
 static int enter_locked(struct cli *c, struct cli_node *dir, struct cli_name name,
                         const struct cli_entry *e, struct cli_node **out, bool *old)
@@ -149,9 +169,7 @@ static int enter_locked(struct cli *c, struct cli_node *dir, struct cli_name nam
         r = cli_name_set(c, dir, name, n, until(c, e->entry_ms));
     else if (name.bytes) {
         *old = true;
-        /* Not to be believed, but the only way to say where the node is when something happens there. */
-        if (cli_list_empty(&n->names) && !cli_name_find(c, dir, name))
-            r = cli_name_set(c, dir, name, n, 0);
+        r = enter_doubted(c, dir, name, n);
     }
     if (r == -LE_EIO) {
         cli_log(c, 1, "the host put a directory below itself");
