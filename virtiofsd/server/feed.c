@@ -257,9 +257,10 @@ int64_t op_unwatch(struct srv_req *rq)
 
 /* ---- looking, and validities ------------------------------------------------------------------ */
 
-void feed_look(struct srv_req *rq, struct inode *dir)
+/* For a client that wants the feed; others never come here. */
+void feed_watch(struct srv_req *rq, struct inode *dir)
 {
-    if (!feed_on(rq->srv) || inode_covered(dir) || thread_to_fds(rq) < 0)
+    if (inode_covered(dir) || thread_to_fds(rq) < 0)
         return;
     if (inode_mount_local(rq->srv->tree, dir))
         (void)watch_cover(rq->srv->feed->watch, dir);

@@ -24,8 +24,13 @@ static inline bool feed_on(struct server *srv)
     return atomic_load_explicit(&srv->session.features, memory_order_relaxed) & VIOFS_FEATURE_FEED;
 }
 
+void feed_watch(struct srv_req *rq, struct inode *dir);
 /** feed_look() - the client looks in @dir: watch it before anything of it is read */
-void feed_look(struct srv_req *rq, struct inode *dir);
+static inline void feed_look(struct srv_req *rq, struct inode *dir)
+{
+    if (__builtin_expect(feed_on(rq->srv), 0))
+        feed_watch(rq, dir);
+}
 /** feed_made() - the client has made the directory @made under that name in rq->inode */
 void feed_made(struct srv_req *rq, struct inode *made);
 
