@@ -15,7 +15,8 @@
  *
  *   At the end the tree is left as it is: the caller lists it from both sides and compares.
  *
- * Usage: treerace [-p PROCESSES] [-t SECONDS] [-s SEED] DIRECTORY (must exist and be empty)
+ * Usage: treerace [-p PROCESSES] [-t SECONDS] [-s SEED] [-b] DIRECTORY (must exist and be empty)
+ *   -b  a listing may break off with EBADFD: GlusterFS' answer when the server that lists it is gone
  *
  * Locks: none; the processes share the tree and nothing else.
  */
@@ -42,6 +43,7 @@ struct content {
 };
 
 struct racer {
+    bool listings_break;
     uint64_t random, number;
     uint64_t steps, lost;
 };
@@ -154,7 +156,7 @@ static void walk(struct racer *r, int parent, const char *name, unsigned depth)
         else if (S_ISDIR(st.st_mode) && depth < DEPTH * 2)
             walk(r, fd, e->d_name, depth + 1);
     }
-    if (errno != 0 && errno != ENOENT)
+    if (errno != 0 && errno != ENOENT && !(errno == EBADFD && r->listings_break))
         die("readdir", name, errno);
     closedir(dir);
 }
@@ -195,9 +197,10 @@ static void step(struct racer *r)
     }
 }
 
-static void race(unsigned which, uint64_t seed, unsigned seconds)
+static void race(unsigned which, uint64_t seed, unsigned seconds, bool listings_break)
 {
-    struct racer r = {.random = seed * 1000003 + which * 7919 + 1};
+    struct racer r = {.random = seed * 1000003 + which * 7919 + 1,
+                      .listings_break = listings_break};
     struct timespec now, start;
     clock_gettime(CLOCK_MONOTONIC, &start);
     do {
@@ -215,18 +218,21 @@ int main(int argc, char **argv)
 {
     unsigned processes = 4, seconds = 2;
     uint64_t seed = 1;
-    for (int c; (c = getopt(argc, argv, "p:t:s:")) != -1;) {
+    bool listings_break = false;
+    for (int c; (c = getopt(argc, argv, "p:t:s:b")) != -1;) {
         if (c == 'p')
             processes = (unsigned)strtoul(optarg, NULL, 0);
         else if (c == 't')
             seconds = (unsigned)strtoul(optarg, NULL, 0);
         else if (c == 's')
             seed = strtoull(optarg, NULL, 0);
+        else if (c == 'b')
+            listings_break = true;
         else
             return 2;
     }
     if (optind + 1 != argc || chdir(argv[optind]) != 0) {
-        fprintf(stderr, "usage: treerace [-p PROCESSES] [-t SECONDS] [-s SEED] DIRECTORY\n");
+        fprintf(stderr, "usage: treerace [-p PROCESSES] [-t SECONDS] [-s SEED] [-b] DIRECTORY\n");
         return 2;
     }
     for (unsigned i = 0; i < processes; i++) {
@@ -234,7 +240,7 @@ int main(int argc, char **argv)
         if (pid < 0)
             return 2;
         if (pid == 0)
-            race(i, seed, seconds);
+            race(i, seed, seconds, listings_break);
     }
     int failed = 0;
     for (int status; wait(&status) > 0;)
