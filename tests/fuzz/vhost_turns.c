@@ -41,7 +41,7 @@
 #include "vhost/message.h"
 #include "vhost/vhost.h"
 
-#define STACK_BYTES 0x20000u
+#define STACK_BYTES 0x8000u
 #define MAX_TURNS   1000000u /* of one input */
 #define WORK_LIMIT  4u       /* pauses in one turn */
 #define WIRE_BYTES  512u     /* more than a record has */
