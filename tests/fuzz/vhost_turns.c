@@ -177,7 +177,7 @@ int __wrap_thread_start(pthread_t *id, void *(*main)(void *arg), void *arg)
     r->at.uc_stack.ss_size = STACK_BYTES;
     r->at.uc_link = NULL;
     makecontext(&r->at, routine_main, 0);
-    *id = (pthread_t)(i + 1);
+    *id = (pthread_t)i + 1;
     return 0;
 }
 
