@@ -511,6 +511,8 @@ void cli_attr_take(struct cli *c, struct cli_node *n, const struct fuse_attr_out
                    const struct fuse_viofs_ext *ext, uint64_t stamp);
 /** cli_doubt_all() - nothing that was heard so far holds any more. Takes the locks. */
 void cli_doubt_all(struct cli *c);
+/** cli_doubt_below() - the same of what is in a directory, however deep, and of itself; NULL: of all */
+void cli_doubt_below(struct cli *c, const struct cli_node *dir);
 /** cli_hold_ms() - for how long we believe what the host said */
 uint64_t cli_hold_ms(struct cli *c, uint64_t valid_ms);
 /**

@@ -200,7 +200,7 @@ static void apply(struct cli *c, struct cli_node *dir, const struct fuse_viofs_e
 {
     switch (e->action) {
     case VIOFS_RESCAN:
-        cli_doubt_all(c);
+        cli_doubt_below(c, dir == c->root ? NULL : dir);
         break;
     case VIOFS_UNCOVERED:
         dir_doubted(c, dir);

@@ -393,15 +393,30 @@ static void doubt(struct cli *c, struct cli_node *n)
     }
 }
 
-/** cli_doubt_all() - see client_int.h */
-void cli_doubt_all(struct cli *c)
+/* Is `n` the directory itself, or somewhere below it? c->tree held. */
+static bool is_below(const struct cli_node *n, const struct cli_node *dir)
+{
+    while (n != dir && !cli_list_empty(&n->names))
+        n = CLI_CONTAINER(n->names.next, struct cli_dentry, alias)->dir;
+    return n == dir;
+}
+
+/** cli_doubt_below() - see client_int.h */
+void cli_doubt_below(struct cli *c, const struct cli_node *dir)
 {
     atomic_store(&c->doubted, atomic_fetch_add(&c->clock, 1) + 1);
     cli_mutex_lock(&c->tree);
     for (uint32_t i = 0; i <= c->node_mask; i++)
         for (struct cli_node *n = c->node_hash[i]; n; n = n->hash_next)
-            doubt(c, n);
+            if (!dir || is_below(n, dir))
+                doubt(c, n);
     cli_mutex_unlock(&c->tree);
+}
+
+/** cli_doubt_all() - see client_int.h */
+void cli_doubt_all(struct cli *c)
+{
+    cli_doubt_below(c, NULL);
 }
 
 void cli_nodes_forget_idle(struct cli *c)

@@ -254,6 +254,34 @@ static void test_rescan_leaves_nothing_believed(void **state)
     cli_node_put(g->c, dir);
 }
 
+static void test_rescan_of_a_directory_concerns_what_is_below_it(void **state)
+{
+    struct heard h;
+    uint32_t d, file;
+    struct rig *g = rig_feed(state, &h, &d, &file);
+    uint32_t sub = fake_add(&g->f, d, "sub", DIR_MODE);
+
+    fake_add(&g->f, sub, "deep", FILE_MODE);
+    fake_add(&g->f, 0, "beside", FILE_MODE);
+    struct cli_node *dir = rig_lookup(g, g->root, "d"), *below = rig_lookup(g, dir, "sub");
+    struct cli_node *deep = rig_lookup(g, below, "deep"),
+                    *beside = rig_lookup(g, g->root, "beside");
+    struct cli_attr a;
+
+    fake_event(&g->f, fake_id(&g->f, d), VIOFS_RESCAN, 0, "");
+    trips(g);
+    assert_int_equal(cli_getattr(g->c, beside, false, &a), 0);
+    assert_int_equal(rig_try(g, g->root, "d"), 0);
+    assert_int_equal(trips(g), 0);
+    assert_int_equal(cli_getattr(g->c, deep, false, &a), 0);
+    assert_int_equal(rig_try(g, below, "deep"), 0);
+    assert_int_equal(trips(g), 2);
+    cli_node_put(g->c, beside);
+    cli_node_put(g->c, deep);
+    cli_node_put(g->c, below);
+    cli_node_put(g->c, dir);
+}
+
 static void test_an_uncovered_directory_loses_its_names_and_no_others(void **state)
 {
     struct heard h;
@@ -544,6 +572,7 @@ int main(void)
         RIG_TEST(test_news_that_overtake_an_answer_make_it_old),
         RIG_TEST(test_a_directory_whose_lookup_was_overtaken_has_a_path),
         RIG_TEST(test_rescan_leaves_nothing_believed),
+        RIG_TEST(test_rescan_of_a_directory_concerns_what_is_below_it),
         RIG_TEST(test_an_uncovered_directory_loses_its_names_and_no_others),
         RIG_TEST(test_the_end_of_the_feed_is_the_end_of_long_validities),
         RIG_TEST(test_strict_caching_believes_for_as_long_as_it_was_told),

@@ -86,6 +86,9 @@ int64_t op_opendir(struct srv_req *rq)
 
     if (inode_type(rq->inode) != S_IFDIR)
         return rq_error(rq, -ENOTDIR);
+    feed_look(
+        rq,
+        rq->inode); /* attributes that are asked for next may then be kept, and so the listing */
     int fd = inode_open(srv->tree, rq->inode, O_RDONLY, &hold);
     if (fd < 0)
         return rq_error(rq, fd);
