@@ -240,14 +240,6 @@ static bool cannot_store(int error)
            error == -LE_EACCES || error == -LE_ENOSPC || error == -LE_E2BIG || error == -LE_ERANGE;
 }
 
-static uint64_t now(void)
-{
-    FILETIME t;
-
-    GetSystemTimeAsFileTime(&t);
-    return (uint64_t)t.dwHighDateTime << 32 | t.dwLowDateTime;
-}
-
 /* @a: as the file is now. Return: 0 or -errno. */
 static int store(struct svc_open *o, const struct cli_attr *a, const struct ntsd *sd)
 {
@@ -257,7 +249,7 @@ static int store(struct svc_open *o, const struct cli_attr *a, const struct ntsd
     if (error)
         return error;
     return cli_setxattr(o->v->client, o->node, name_of(o->v), value,
-                        (uint32_t)ntacl_encode(sd, hash, now(), value), 0);
+                        (uint32_t)ntacl_encode(sd, hash, svc_now(), value), 0);
 }
 
 static NTSTATUS store_or_tell(struct svc_open *o, const struct cli_attr *a, const struct ntsd *sd)

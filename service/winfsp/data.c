@@ -106,14 +106,6 @@ void svc_io_close(struct svc_volume *v)
 
 /* ---- answers ---------------------------------------------------------------------------------------- */
 
-static uint64_t now(void)
-{
-    FILETIME t;
-
-    GetSystemTimePreciseAsFileTime(&t);
-    return (uint64_t)t.dwHighDateTime << 32 | t.dwLowDateTime;
-}
-
 /* No write of Windows' own file systems is short, so programs do not look: a part that failed is a failure. */
 static NTSTATUS status_of(struct svc_open *o, const struct svc_io *io)
 {
@@ -138,7 +130,7 @@ void svc_info_after_write(struct svc_open *o, struct winfsp_file_info *out)
     if (o->hidden)
         out->file_attributes |= FILE_ATTRIBUTE_HIDDEN;
     out->ea_size = o->ea_size;
-    out->last_write_time = out->change_time = now();
+    out->last_write_time = out->change_time = svc_now();
 }
 
 static void answer(struct cli_io *cio)

@@ -225,6 +225,15 @@ int svc_getmode(struct svc_volume *v, struct cli_node *n, struct cli_attr *out);
 
 /* ---- attr.c ----------------------------------------------------------------------------------------- */
 
+/** svc_now() - the time, as Windows counts it; fine-grained, because programs compare times of writes */
+static inline uint64_t svc_now(void)
+{
+    FILETIME t;
+
+    GetSystemTimePreciseAsFileTime(&t);
+    return (uint64_t)t.dwHighDateTime << 32 | t.dwLowDateTime;
+}
+
 /* Of what is not open: a name in a directory. */
 void svc_info_of(struct svc_volume *v, const struct cli_attr *a, struct cli_name name,
                  bool link_to_directory, struct winfsp_file_info *out);
