@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * keep.h - what outlives the process that serves
+ *
+ * Theory of operation
+ *
+ *   With --supervise the process that was started, the supervisor, does nothing but hold: descriptors, and
+ *   the memory in which a worker's state lives. The worker is a process of its own that serves the guest. When
+ *   it ends (a crash, or a replacement that was asked for) the supervisor starts the next one, which finds
+ *   everything again and goes on. The guest sees a pause.
+ *
+ *   Memory: each region is a memfd of its full, mostly untouched size, sealed against growing and shrinking,
+ *   that worker after worker maps. The state is not copied there: the tables themselves live in it, so that
+ *   the journal costs nothing while all goes well. They may have been left in the middle of a change. Whoever
+ *   owns a region writes so that each entry is whole or recognisably not, and at resume rebuilds what ties
+ *   entries together (references, chains, free lists, locks, descriptors). No pointers in it: slots and
+ *   offsets. Each region begins with struct keep_head; another layout version than the binary's own makes it
+ *   refuse to resume (a reload then leaves the old worker serving).
+ *
+ *   Descriptors: keep_put() hands a copy to the supervisor. Once it has returned, the descriptor survives the
+ *   death of this process, whatever happens: it lies in a socket's queue or in the supervisor. Put what cannot
+ *   be opened again before the guest learns that it exists.
+ *
+ *   Without a supervisor the same calls give private memory and do nothing: there is one way through the code.
+ *
+ * Ownership: a struct keep belongs to one share. Locks: keep_put() and keep_drop() may be called by any
+ * thread; the rest while there is one.
+ */
+#ifndef VIOFS_KEEP_H
+#define VIOFS_KEEP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct keep;
+
+enum keep_region {
+    KEEP_DEVICE, /* vhost: features, memory slots, queues, the message being handled, requests in flight */
+    KEEP_SESSION, /* server: what INIT agreed, the feed's subtrees */
+    KEEP_INODES,  /* tree: the table */
+    KEEP_NAMES,   /* tree: names and file handles of inodes */
+    KEEP_MOUNTS,  /* tree: file systems met */
+    KEEP_HANDLES, /* server: open files and directories */
+    KEEP_LOCKS,   /* server: record locks and flock */
+    KEEP_REGIONS
+};
+
+/* At the start of each region; written by keep_map() when the region is new. */
+struct keep_head {
+    uint32_t magic;   /* KEEP_MAGIC */
+    uint32_t version; /* the owner's layout */
+    uint64_t bytes;   /* of the region, this header included */
+};
+#define KEEP_MAGIC 0x6b656570u
+_Static_assert(sizeof(struct keep_head) == 16, "two words and a long one");
+
+/* What a kept descriptor is; a key is the kind and an index of the owner's. */
+enum keep_kind {
+    KEEP_LISTEN = 1, /* the listening socket */
+    KEEP_CONN,       /* the connection with the front end */
+    KEEP_MEMORY,     /* index: memory slot */
+    KEEP_KICK,       /* index: queue; so are the next two */
+    KEEP_CALL,
+    KEEP_ERR,
+    KEEP_LOG,     /* the dirty-page log */
+    KEEP_BACKEND, /* SET_BACKEND_REQ_FD */
+    KEEP_INODE,   /* index: inode slot; an inode that has no name any more (O_PATH) */
+    KEEP_HANDLE,  /* index: handle slot; a file that cannot be opened again */
+    KEEP_LOCK,    /* index: lock descriptor slot */
+    KEEP_KINDS
+};
+
+/**
+ * keep_map() - a region of @bytes (header included), page-aligned, zeros when new
+ *
+ * The memory appears as it is touched. @version: the layout that the caller knows.
+ * Return: the region; NULL with errno: ENOMEM, or EPROTO when what is there has another layout or size.
+ */
+void *keep_map(struct keep *k, enum keep_region region, size_t bytes, uint32_t version);
+/** keep_unmap() - at an orderly end */
+void keep_unmap(struct keep *k, void *region);
+
+/** keep_resumes() - this worker goes on where another stopped; false without a supervisor */
+bool keep_resumes(const struct keep *k);
+/** keep_is_supervised() - false: keep_put() keeps nothing, and need not be prepared for */
+bool keep_is_supervised(const struct keep *k);
+
+/**
+ * keep_put() - hand a copy of @fd to the supervisor under a key; what was there is replaced
+ * No round trip. Return: 0 (also without a supervisor), or -errno: it is not kept (-ENFILE: too many are).
+ */
+int keep_put(struct keep *k, enum keep_kind kind, uint32_t index, int fd);
+/** keep_drop() - what is kept under the key goes; nothing there is fine */
+void keep_drop(struct keep *k, enum keep_kind kind, uint32_t index);
+/** keep_take() - at resume: the kept descriptor, the caller's from now on (the supervisor's copy stays). -1: none. */
+int keep_take(struct keep *k, enum keep_kind kind, uint32_t index);
+
+#endif
