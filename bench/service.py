@@ -200,7 +200,7 @@ def restart(door, share, work):
     end = time.monotonic() + 60
     while True:
         try:
-            return door.do("list \\list10")  # a listing is always asked for
+            return door.do("open \\rate\\0\\f")  # an open is always asked for, a listing may be known
         except RuntimeError:
             if time.monotonic() > end:
                 raise
