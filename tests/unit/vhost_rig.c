@@ -112,12 +112,25 @@ static void session_reset(void *ctx)
     atomic_fetch_add(&rig->resets, 1);
 }
 
+static uint64_t pause_ns(void *ctx, struct vq *vq)
+{
+    struct rig *rig = ctx;
+    uint64_t ns = atomic_load(&rig->pause_ns);
+
+    assert_int_not_equal(vq_index(vq), 0);
+    if (ns != 0)
+        atomic_store(&rig->paused, vq);
+    atomic_fetch_add(&rig->asked, 1);
+    return ns;
+}
+
 static const struct vu_ops ops = {
     .serve = serve,
     .thread_begin = thread_begin,
     .thread_end = thread_end,
     .batch_begin = batch_begin,
     .batch_end = batch_end,
+    .pause_ns = pause_ns,
     .cancel_later = cancel_later,
     .session_reset = session_reset,
 };
@@ -165,8 +178,12 @@ void rig_start(struct rig *rig, const char *tag, bool keep_listening)
     snprintf(rig->socket, sizeof(rig->socket), "%s/sock", rig->dir);
     int fd = vu_listen(rig->socket, NULL);
     assert_true(fd >= 0);
-    rig->params = (struct vu_params){
-        .listen_fd = fd, .tag = tag, .keep_listening = keep_listening, .ops = &ops, .ctx = rig};
+    rig->params = (struct vu_params){.listen_fd = fd,
+                                     .tag = tag,
+                                     .keep_listening = keep_listening,
+                                     .paced = true,
+                                     .ops = &ops,
+                                     .ctx = rig};
     assert_int_equal(vu_new(&rig->vu, &rig->params), 0);
     assert_int_equal(pthread_create(&rig->thread, NULL, run, rig), 0);
     rig->running = true;

@@ -44,6 +44,9 @@ struct rig {
     atomic_int in_batch;  /* begun and not ended, all threads */
     atomic_int threads;   /* begun and not ended */
     atomic_uint cancels, resets;
+    _Atomic uint64_t pause_ns; /* what the back end is told before each chain */
+    atomic_uint asked;         /* how often it asked, not for hiprio */
+    struct vq *_Atomic paused; /* the queue that was told to wait last */
     pthread_mutex_t lock;
     struct rig_kept kept[RIG_MAX_KEPT];
     unsigned n_kept;

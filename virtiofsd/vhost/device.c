@@ -178,6 +178,7 @@ int vu_new(struct vu **out, const struct vu_params *p)
     vu->ctx = p->ctx;
     vu->listen_fd = vu->conn_fd = vu->backend_fd = -1;
     vu->keep_listening = p->keep_listening;
+    vu->paced = p->paced;
     vu->has_config = p->tag;
     if (p->tag)
         memcpy(vu->config.tag, p->tag, tag_len);

@@ -37,6 +37,7 @@ struct vu {
     int stop_fd;   /* eventfd, readable from vu_stop() on */
     bool keep_listening;
     bool has_config;
+    bool paced; /* ops->pause_ns() is asked */
     struct virtio_fs_config config;
 
     /* the session with one front end */

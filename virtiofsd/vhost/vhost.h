@@ -22,8 +22,9 @@
 
 #include "lib/ring/ring.h"
 
-#define VU_LATER      (-1)
-#define VU_MAX_QUEUES 65 /* hiprio and 64 request queues */
+#define VU_LATER       (-1)
+#define VU_UNTIL_WOKEN UINT64_MAX
+#define VU_MAX_QUEUES  65 /* hiprio and 64 request queues */
 
 struct vu;
 struct vq;
@@ -42,6 +43,15 @@ struct vu_ops {
     /** batch_begin()/batch_end() - around every run of serve() calls on a worker, never while it sleeps */
     void (*batch_begin)(void *ctx, void *thread);
     void (*batch_end)(void *ctx, void *thread);
+    /**
+     * pause_ns() - may a chain of this queue be taken? Only where vu_params.paced says so.
+     *
+     * Asked by the queue's worker when there is a chain, before each; not for hiprio. Without the gate of
+     * batch_begin() is as good as with it.
+     * Return: 0: take it, serve() follows; else leave it in the ring and ask again after so many ns, or
+     *         with VU_UNTIL_WOKEN after vq_wake().
+     */
+    uint64_t (*pause_ns)(void *ctx, struct vq *vq);
     /** cancel_later() - hurry: complete the kept chains of this queue (it is being stopped) */
     void (*cancel_later)(void *ctx, struct vq *vq);
     /** session_reset() - front end gone or device reset; no queue is running; forget the FUSE session */
@@ -52,6 +62,7 @@ struct vu_params {
     int listen_fd;       /* listening socket, owned by vu */
     const char *tag;     /* NULL: PROTOCOL_F_CONFIG is not offered (QEMU 7.1-8.0 crashes on it) */
     bool keep_listening; /* serve the next front end after a disconnect */
+    bool paced;          /* ops->pause_ns() is to be asked */
     const struct vu_ops *ops;
     void *ctx;
 };
@@ -87,6 +98,9 @@ unsigned vq_index(const struct vq *vq);
 
 /** vq_waiting() - chains that the driver has made available and no one has taken (worker thread only) */
 uint32_t vq_waiting(const struct vq *vq);
+
+/** vq_wake() - a queue that pause_ns() made wait is to ask again; any thread, at any time */
+void vq_wake(struct vq *vq);
 
 /**
  * vq_complete() - give back a chain that serve() kept; any thread

@@ -18,7 +18,9 @@
  *   were empty or are written to, and fill up, so they are emptied. The flags of the descriptor are shared
  *   with the front end and stay as they are.
  *
- *   Between two chains the worker looks at its order and parks if told to.
+ *   Between two chains the worker looks at its order and parks if told to. Where the share has limits it asks
+ *   before each chain whether it may be taken; if not, the batch ends and the worker sleeps until it may, is
+ *   woken, or has an order. Kicks stay suppressed meanwhile: there is work already.
  *
  * Ownership: a worker owns its epoll and wake descriptors and the scratch chain.
  * Locks: queue lock around parking; none while serving.
@@ -48,6 +50,9 @@
 #define BATCH_CHAINS 32u
 #define BATCH_BYTES  (128u * 1024u)
 
+#define VQ_HIPRIO        0u
+#define LONGEST_PAUSE_MS 1000 /* then it asks again */
+
 enum { EVENT_WAKE, EVENT_KICK };
 
 /* Made and joined by the control thread; everything else is the worker's own. */
@@ -60,6 +65,7 @@ struct worker {
     unsigned n_done;
     unsigned n_served; /* in this batch, kept ones too */
     uint64_t moved;    /* bytes in this batch */
+    uint64_t pause_ns; /* before the next chain, as told by pause_ns() */
     struct lookout lookout;
     struct vq_done done[BATCH_CHAINS];
     struct ring_chain chain;
@@ -94,9 +100,20 @@ static void serve(struct vq *q, struct worker *w, struct ring_chain *c)
     w->done[w->n_done++] = (struct vq_done){.head = c->head, .len = (uint32_t)len};
 }
 
-/* Take one chain and serve it. Return: 1; 0 when there is none; -RING_EINVAL: the queue must stop. */
+/* May the next chain be taken? Where there is none, too. */
+static bool may_take(struct vq *q, struct worker *w)
+{
+    if (q->index == VQ_HIPRIO || ring_dev_waiting(&q->ring) == 0)
+        return true;
+    w->pause_ns = q->vu->ops->pause_ns(q->vu->ctx, q);
+    return w->pause_ns == 0;
+}
+
+/* Take one chain and serve it. Return: 1; 0 when there is none for now; -RING_EINVAL: the queue must stop. */
 static int serve_one(struct vq *q, struct worker *w)
 {
+    if (__builtin_expect(q->vu->paced, 0) && !may_take(q, w))
+        return 0;
     int r = ring_dev_pop(&q->ring, &w->chain);
 
     if (__builtin_expect(atomic_load_explicit(&q->vu->mem->lost, memory_order_relaxed), 0))
@@ -161,11 +178,11 @@ static void empty_pipe(int fd)
     }
 }
 
-/* Until a kick or a wake. Return: 0 or -errno. */
-static int sleep_for_kick(struct vq *q, struct worker *w)
+/* Until a kick, a wake, or the end of @ms (-1: none). Return: 0 or -errno. */
+static int sleep_for_kick(struct vq *q, struct worker *w, int ms)
 {
     struct epoll_event ev[2];
-    int n = epoll_wait(w->epoll_fd, ev, 2, -1);
+    int n = epoll_wait(w->epoll_fd, ev, 2, ms);
 
     if (n < 0)
         return errno == EINTR ? 0 : -errno;
@@ -201,9 +218,21 @@ static int wait_for_work(struct vq *q, struct worker *w)
     if (look_for_work(q, w))
         return 0;
     if (!want_kick(q))
-        err = sleep_for_kick(q, w);
+        err = sleep_for_kick(q, w, -1);
     no_kicks(q);
     return err;
+}
+
+/* Out the pause that was ordered. Return: 0 or -errno. */
+static int sleep_paused(struct vq *q, struct worker *w)
+{
+    uint64_t ns = w->pause_ns;
+    int ms = -1;
+
+    w->pause_ns = 0;
+    if (ns != VU_UNTIL_WOKEN)
+        ms = ns < LONGEST_PAUSE_MS * 1000000u ? (int)((ns + 999999) / 1000000) : LONGEST_PAUSE_MS;
+    return sleep_for_kick(q, w, ms);
 }
 
 /* What to say about a queue that cannot go on; NULL when another queue said it. */
@@ -222,6 +251,8 @@ static void run(struct vq *q, struct worker *w)
     no_kicks(q);
     while (!told_to_stop(q)) {
         int r = ring_dev_waiting(&q->ring) > 0 ? serve_batch(q, w) : wait_for_work(q, w);
+        if (__builtin_expect(w->pause_ns != 0, 0))
+            r = sleep_paused(q, w);
         if (__builtin_expect(r < 0, 0)) {
             queue_break(q, reason(q->vu, r));
             return;
@@ -312,9 +343,13 @@ int worker_new(struct vq *q)
 /** worker_end() - see queue.h */
 void worker_end(struct vq *q)
 {
-    pthread_join(q->worker->id, NULL);
-    worker_free(q->worker);
+    struct worker *w = q->worker;
+
+    pthread_join(w->id, NULL);
+    pthread_mutex_lock(&q->lock); /* vq_wake() */
     q->worker = NULL;
+    pthread_mutex_unlock(&q->lock);
+    worker_free(w);
 }
 
 /** worker_watch() - see queue.h. A descriptor that cannot be polled is -EPERM. */
@@ -333,4 +368,13 @@ void worker_unwatch(struct vq *q, int kick_fd)
 void worker_wake(struct vq *q)
 {
     eventfd_write(q->worker->wake_fd, 1);
+}
+
+/** vq_wake() - see vhost.h; under the lock the worker does not go */
+void vq_wake(struct vq *q)
+{
+    pthread_mutex_lock(&q->lock);
+    if (q->worker)
+        worker_wake(q);
+    pthread_mutex_unlock(&q->lock);
 }
