@@ -16,6 +16,8 @@
  *   SIGTERM, SIGINT and SIGHUP end the service in good order, with exit status 0. Until there is
  *   something to end, they kill as usual.
  *
+ *   What exists once a share is in share.c; here is what the process has once.
+ *
  * Ownership: struct daemon holds all parts; stop() releases them in reverse order.
  * Locks: none. stop_this is for the signal handler, and set once.
  *
@@ -27,7 +29,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "conf.h"
@@ -36,17 +37,12 @@
 #include "host/notify.h"
 #include "host/stats.h"
 #include "sandbox/sandbox.h"
-#include "server/server.h"
-#include "vhost/vhost.h"
-#include "watch/watch.h"
+#include "share.h"
 
 struct daemon {
     struct conf conf;
-    struct sandbox sandbox;
+    struct share share;
     struct stats *stats;
-    struct server *server;
-    struct vu *vu;
-    int listen_fd; /* until vu_new() takes it */
     int notify_fd; /* service manager, or -1 */
     int ready_fd;  /* to the process that --daemonize keeps waiting, or -1 */
 };
@@ -92,37 +88,6 @@ static int fill_standard_fds(void)
     } while (fd <= STDERR_FILENO);
     close(fd);
     return 0;
-}
-
-/*
- * --fd or systemd: whoever started us must have called bind() and listen(), not connect(). Memory is passed as
- * descriptors, which only a UNIX stream does.
- */
-static int check_listen_fd(const struct conf *c)
-{
-    const char *what = c->activated ? "the socket from systemd: descriptor" : "--fd";
-    int fd = c->listen_fd, listening = 0, domain = 0, type = 0;
-    socklen_t len = sizeof(int);
-
-    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) < 0 ||
-        getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0 ||
-        getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0) {
-        log_error("%s %d: %s; pass a listening UNIX socket", what, fd, strerror(errno));
-        return -EINVAL;
-    }
-    if (domain != AF_UNIX || type != SOCK_STREAM) {
-        log_error("%s %d: not a UNIX stream socket; a guest's memory can come over no other%s",
-                  what, fd, c->activated ? ": give ListenStream= a path" : "");
-        return -EINVAL;
-    }
-    if (!listening) {
-        log_error("%s %d: the socket does not listen; call bind() and listen() on it first%s", what,
-                  fd, c->activated ? " (a .socket unit has Accept=no)" : "");
-        return -EINVAL;
-    }
-    if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
-        return check("--fd", -errno);
-    return fd;
 }
 
 /* In the background there is only syslog to speak to. */
@@ -196,20 +161,14 @@ static int open_outside(struct daemon *d)
     int err;
 
     d->notify_fd = notify_open();
-    d->listen_fd = c->socket_path ? vu_listen(c->socket_path, c->socket_group) : check_listen_fd(c);
-    if (d->listen_fd < 0)
-        return d->listen_fd;
+    if ((err = share_open(&d->share)) < 0)
+        return err;
     if (c->stats_socket && (err = stats_new(&d->stats, c->stats_socket)) < 0) {
         log_error("--stats-socket: %s: %s; use a path that can be made there", c->stats_socket,
                   strerror(-err));
         return err;
     }
     return c->daemonize && chdir("/") < 0 ? check("--daemonize: /", -errno) : 0;
-}
-
-static uint64_t read_in_flight(void *ctx)
-{
-    return vu_in_flight(ctx);
 }
 
 /* Everything up to the moment when a guest may connect. Prints what goes wrong. */
@@ -223,32 +182,12 @@ static int start(struct daemon *d)
     int64_t nofile = sandbox_limits(c);
     if (nofile < 0)
         return (int)nofile;
-    int mark = c->watch == WATCH_FANOTIFY ? watch_mark(c->source) : -1;
-    if (c->watch == WATCH_FANOTIFY && mark < 0)
-        return mark;
-    if ((err = sandbox_enter(c, &d->sandbox)) < 0)
+    if ((err = sandbox_enter(c, &d->share.sandbox)) < 0 ||
+        (err = sandbox_lock(c, &d->share.sandbox)) < 0 ||
+        (err = share_start(&d->share, d->stats, nofile)) < 0)
         return err;
-    d->sandbox.fanotify_fd = mark;
-    if ((err = sandbox_lock(c, &d->sandbox)) < 0 ||
-        (err = server_new(&d->server, c, &d->sandbox, d->stats, nofile)) < 0)
-        return err;
-
-    struct vu_params p = {.listen_fd = steal_fd(&d->listen_fd),
-                          .tag = c->tag,
-                          .keep_listening = c->keep_listening,
-                          .ops = &server_ops,
-                          .ctx = d->server};
-    if ((err = check("vhost-user", vu_new(&d->vu, &p))) < 0)
-        return err;
-    stop_this = d->vu;
+    stop_this = d->share.vu;
     if ((err = check("signals", on_ending_signals(on_signal))) < 0)
-        return err;
-    if (d->stats &&
-        (err = check("statistics", stats_gauge(d->stats, "virtiofsd_requests_in_flight",
-                                               "Requests taken from the guest and not yet answered",
-                                               read_in_flight, d->vu))) < 0)
-        return err;
-    if ((err = check("threads", server_start(d->server))) < 0)
         return err;
     return d->stats ? check("statistics", stats_serve(d->stats)) : 0;
 }
@@ -270,16 +209,14 @@ static void stop(struct daemon *d)
     on_ending_signals(SIG_IGN); /* it ends already */
     if (d->stats)
         stats_stop(d->stats); /* its gauges read the parts that go now */
-    if (d->vu)
-        vu_free(d->vu);
-    server_free(d->server);
+    share_stop(&d->share);
     stats_free(d->stats);
     conf_free(&d->conf);
 }
 
 int main(int argc, char **argv)
 {
-    static struct daemon d = {.listen_fd = -1, .notify_fd = -1, .ready_fd = -1};
+    static struct daemon d = {.notify_fd = -1, .ready_fd = -1};
     int err = fill_standard_fds();
     int what = err ? err : conf_parse(&d.conf, argc, argv);
 
@@ -287,6 +224,7 @@ int main(int argc, char **argv)
         return EXIT_SUCCESS;
     if (what < 0)
         return EXIT_FAILURE;
+    share_init(&d.share, &d.conf);
     signal(SIGPIPE, SIG_IGN);
     if (open_log(&d.conf) < 0)
         return EXIT_FAILURE;
@@ -295,7 +233,7 @@ int main(int argc, char **argv)
     err = start(&d);
     if (!err) {
         say_ready(&d);
-        err = check("connection to the virtual machine", vu_run(d.vu));
+        err = check("connection to the virtual machine", vu_run(d.share.vu));
     }
     stop(&d);
     return err ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -24,7 +24,7 @@ struct sandbox {
     bool can_setid;   /* CAP_SETUID and CAP_SETGID kept and more ids than our own are mapped: acting
                        * as another user works (-EINVAL for ids that are not mapped); known after
                        * sandbox_lock() */
-    int fanotify_fd;  /* made outside (main.c), or -1 */
+    int fanotify_fd;  /* made outside (share.c), or -1 */
     const char *mount_prefix; /* what mountinfo_fd shows before a path inside the share: "" when the
                                * share is the root directory, else its absolute path */
 };

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * share.c - life of one share, from its socket to its device (see share.h)
+ *
+ * Ownership: struct share holds all parts; share_stop() releases them in reverse order.
+ * Locks: none; main thread only.
+ */
+#include "share.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "host/cleanup.h"
+#include "host/log.h"
+#include "watch/watch.h"
+
+void share_init(struct share *s, const struct conf *conf)
+{
+    *s = (struct share){.conf = conf, .listen_fd = -1, .mark_fd = -1};
+}
+
+/* For steps that do not print their own errors. Return: @err. */
+static int check(const char *step, int err)
+{
+    if (err < 0)
+        log_error("%s: %s", step, strerror(-err));
+    return err;
+}
+
+/*
+ * --fd or systemd: whoever started us must have called bind() and listen(), not connect(). Memory is passed as
+ * descriptors, which only a UNIX stream does.
+ */
+static int check_listen_fd(const struct conf *c)
+{
+    const char *what = c->activated ? "the socket from systemd: descriptor" : "--fd";
+    int fd = c->listen_fd, listening = 0, domain = 0, type = 0;
+    socklen_t len = sizeof(int);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) < 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0) {
+        log_error("%s %d: %s; pass a listening UNIX socket", what, fd, strerror(errno));
+        return -EINVAL;
+    }
+    if (domain != AF_UNIX || type != SOCK_STREAM) {
+        log_error("%s %d: not a UNIX stream socket; a guest's memory can come over no other%s",
+                  what, fd, c->activated ? ": give ListenStream= a path" : "");
+        return -EINVAL;
+    }
+    if (!listening) {
+        log_error("%s %d: the socket does not listen; call bind() and listen() on it first%s", what,
+                  fd, c->activated ? " (a .socket unit has Accept=no)" : "");
+        return -EINVAL;
+    }
+    if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+        return check("--fd", -errno);
+    return fd;
+}
+
+int share_open(struct share *s)
+{
+    const struct conf *c = s->conf;
+
+    s->listen_fd = c->socket_path ? vu_listen(c->socket_path, c->socket_group) : check_listen_fd(c);
+    if (s->listen_fd < 0)
+        return s->listen_fd;
+    if (c->watch == WATCH_FANOTIFY && (s->mark_fd = watch_mark(c->source)) < 0)
+        return s->mark_fd;
+    return 0;
+}
+
+static uint64_t read_in_flight(void *ctx)
+{
+    return vu_in_flight(ctx);
+}
+
+int share_start(struct share *s, struct stats *stats, int64_t nofile)
+{
+    int err;
+
+    s->stats = stats;
+    s->sandbox.fanotify_fd = steal_fd(&s->mark_fd);
+    if ((err = server_new(&s->server, s->conf, &s->sandbox, stats, nofile)) < 0)
+        return err;
+
+    struct vu_params p = {.listen_fd = steal_fd(&s->listen_fd),
+                          .tag = s->conf->tag,
+                          .keep_listening = s->conf->keep_listening,
+                          .ops = &server_ops,
+                          .ctx = s->server};
+    if ((err = check("vhost-user", vu_new(&s->vu, &p))) < 0)
+        return err;
+    if (stats &&
+        (err = check("statistics", stats_gauge(stats, "virtiofsd_requests_in_flight",
+                                               "Requests taken from the guest and not yet answered",
+                                               read_in_flight, s->vu))) < 0)
+        return err;
+    return check("threads", server_start(s->server));
+}
+
+void share_stop(struct share *s)
+{
+    if (s->vu)
+        vu_free(s->vu);
+    server_free(s->server);
+    share_init(s, s->conf);
+}
