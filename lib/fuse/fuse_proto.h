@@ -134,7 +134,7 @@ struct fuse_viofs_ext {
     uint32_t btimensec;
     uint32_t flags;          /* VIOFS_EXT_* */
     uint32_t dos_attributes; /* FILE_ATTRIBUTE_*, with VIOFS_EXT_DOS */
-    uint32_t ea_size;        /* bytes of all EAs as NTFS counts them, with VIOFS_EXT_META: for each the
+    uint32_t ea_size;     /* bytes of all EAs as NTFS counts them, with VIOFS_EXT_META: for each the
                                 lengths of its name and value, and 5 */
     uint64_t create_time; /* FILETIME (100 ns since 1601), with VIOFS_EXT_CREATED */
 };
