@@ -186,6 +186,15 @@ int ring_dev_init(struct ring_dev *r, uint32_t size, void *desc, void *avail, vo
  */
 int ring_dev_pop(struct ring_dev *r, struct ring_chain *c);
 
+/**
+ * ring_dev_again() - read a chain that was taken before and not given back
+ * @head: as it was then, perhaps from another process's ring_dev
+ *
+ * Nothing of the available ring is consumed. Return: 1 with *@c filled; -RING_EPROTO as ring_dev_pop() says,
+ * also when there is no such head; @c->head is @head in any case.
+ */
+int ring_dev_again(const struct ring_dev *r, uint16_t head, struct ring_chain *c);
+
 /** ring_dev_waiting() - chains that the driver has made available and nobody has taken, 0..size */
 uint32_t ring_dev_waiting(const struct ring_dev *r);
 

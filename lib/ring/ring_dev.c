@@ -215,6 +215,32 @@ static int walk_chain(struct walk *w, uint32_t i)
     return -RING_EPROTO;
 }
 
+/* What the chain at @head consists of. Return: 1 or -RING_EPROTO. */
+static int read_chain(const struct ring_dev *r, uint16_t head, struct ring_chain *c)
+{
+    c->head = head;
+    c->n_out = 0;
+    c->n_in = 0;
+    c->out_len = 0;
+    c->in_len = 0;
+    struct walk w = {.r = r, .c = c};
+    int err = walk_chain(&w, head);
+    if (err != 0)
+        return err;
+    /* virtio 1.2, 2.7.5.2 allows 2^32 bytes, but a used length (2.7.8) has 32 bits. */
+    if (c->out_len + c->in_len > UINT32_MAX)
+        return -RING_EPROTO;
+    c->n_in = (uint16_t)(w.n_seg - c->n_out);
+    return 1;
+}
+
+/** ring_dev_again() - see ring.h */
+int ring_dev_again(const struct ring_dev *r, uint16_t head, struct ring_chain *c)
+{
+    c->head = head;
+    return head < r->size ? read_chain(r, head, c) : -RING_EPROTO;
+}
+
 /**
  * ring_dev_pop() - take the next available chain (contract in ring.h)
  *
@@ -237,21 +263,7 @@ int ring_dev_pop(struct ring_dev *r, struct ring_chain *c)
     if (head >= r->size)
         return -RING_EINVAL;
     r->last_avail++;
-
-    c->head = head;
-    c->n_out = 0;
-    c->n_in = 0;
-    c->out_len = 0;
-    c->in_len = 0;
-    struct walk w = {.r = r, .c = c};
-    int err = walk_chain(&w, head);
-    if (err != 0)
-        return err;
-    /* virtio 1.2, 2.7.5.2 allows 2^32 bytes, but a used length (2.7.8) has 32 bits. */
-    if (c->out_len + c->in_len > UINT32_MAX)
-        return -RING_EPROTO;
-    c->n_in = (uint16_t)(w.n_seg - c->n_out);
-    return 1;
+    return read_chain(r, head, c);
 }
 
 /** ring_dev_waiting() - see ring.h; a broken index counts as a full ring */

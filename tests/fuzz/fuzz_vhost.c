@@ -120,6 +120,23 @@ static void cancel_later(void *ctx, struct vq *vq)
     }
 }
 
+/* Every other one of that queue's; the rest ends. */
+static void defer_later(void *ctx, struct vq *vq)
+{
+    struct device *d = ctx;
+
+    pthread_mutex_lock(&d->lock);
+    for (unsigned i = 0; i < d->n_kept;) {
+        struct kept *k = &d->kept[i];
+        if (k->vq == vq && k->head % 2 == 0 && vq_defer(vq, k->head))
+            *k = d->kept[--d->n_kept];
+        else
+            i++;
+    }
+    pthread_mutex_unlock(&d->lock);
+    cancel_later(ctx, vq);
+}
+
 static void session_reset(void *ctx)
 {
     MUST(((struct device *)ctx)->n_kept == 0);
@@ -132,6 +149,7 @@ static const struct vu_ops ops = {
     .batch_begin = batch_begin,
     .batch_end = thread_hook,
     .cancel_later = cancel_later,
+    .defer_later = defer_later,
     .session_reset = session_reset,
 };
 

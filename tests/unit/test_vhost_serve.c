@@ -255,6 +255,53 @@ static void test_stopping_hurries_kept_chains_and_waits_for_them(void **state)
     close_scene();
 }
 
+static void test_deferred_chains_are_served_when_the_queue_goes_on(void **state)
+{
+    struct fe *fe = open_scene(NULL);
+    struct fe_req r[5];
+    uint32_t base = 0;
+    int err;
+    (void)state;
+
+    atomic_store(&scene.rig.keep, true);
+    atomic_store(&scene.rig.defers, true);
+    for (unsigned i = 0; i < 5; i++) {
+        make(&r[i], i);
+        assert_int_equal(fe_submit(fe, FE_REQUESTS, &r[i], false), 0);
+    }
+    assert_true(rig_until(&scene.rig.served, 5));
+    assert_int_equal(fe_queue_stop(fe, FE_REQUESTS, &base), 0);
+    assert_int_equal(base, 5);
+    assert_int_equal(scene.rig.cancels, 0);
+    assert_null(fe_reap(fe, FE_REQUESTS, false, &err)); /* the driver has seen nothing */
+    atomic_store(&scene.rig.keep, false);
+    assert_int_equal(fe_queue_resume(fe, FE_REQUESTS, base), 0);
+    for (unsigned i = 0; i < 5; i++)
+        assert_non_null(fe_reap(fe, FE_REQUESTS, true, &err));
+    assert_int_equal(scene.rig.served, 10);
+    close_scene();
+}
+
+static void test_deferred_chains_go_with_the_ring_that_they_were_on(void **state)
+{
+    struct fe *fe = open_scene(NULL);
+    struct fe_req r;
+    uint32_t base = 0;
+    int err;
+    (void)state;
+
+    atomic_store(&scene.rig.keep, true);
+    atomic_store(&scene.rig.defers, true);
+    make(&r, 1);
+    assert_int_equal(fe_submit(fe, FE_REQUESTS, &r, false), 0);
+    assert_true(rig_until(&scene.rig.served, 1));
+    assert_int_equal(fe_queue_stop(fe, FE_REQUESTS, &base), 0);
+    assert_int_equal(fe_reset_device(fe), 0);
+    assert_null(fe_reap(fe, FE_REQUESTS, false, &err));
+    assert_int_equal(scene.rig.served, 1);
+    close_scene();
+}
+
 static void *release_later(void *arg)
 {
     struct rig *rig = arg;
@@ -535,6 +582,8 @@ int main(void)
         cmocka_unit_test(test_a_stopped_queue_says_where_it_was_and_goes_on_there),
         cmocka_unit_test(test_a_disabled_queue_waits_and_an_enabled_one_catches_up),
         cmocka_unit_test(test_stopping_hurries_kept_chains_and_waits_for_them),
+        cmocka_unit_test(test_deferred_chains_are_served_when_the_queue_goes_on),
+        cmocka_unit_test(test_deferred_chains_go_with_the_ring_that_they_were_on),
         cmocka_unit_test(test_a_chain_that_cannot_be_hurried_is_waited_for),
         cmocka_unit_test(test_chains_kept_by_a_vanished_guest_come_back_before_the_end),
         cmocka_unit_test(test_a_kept_chain_does_not_hold_up_others),

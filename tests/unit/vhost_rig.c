@@ -104,6 +104,28 @@ static void cancel_later(void *ctx, struct vq *vq)
         rig_release(rig);
 }
 
+/* Without rig.defers what a queue that stops has kept is completed, as if it had been on its way. */
+static void defer_later(void *ctx, struct vq *vq)
+{
+    struct rig *rig = ctx;
+    struct rig_kept k;
+
+    if (!atomic_load(&rig->defers)) {
+        cancel_later(ctx, vq);
+        return;
+    }
+    for (;;) {
+        pthread_mutex_lock(&rig->lock);
+        bool more = rig->n_kept > 0;
+        if (more)
+            k = rig->kept[--rig->n_kept];
+        pthread_mutex_unlock(&rig->lock);
+        if (!more)
+            return;
+        assert_true(vq_defer(k.vq, k.head));
+    }
+}
+
 static void session_reset(void *ctx)
 {
     struct rig *rig = ctx;
@@ -132,6 +154,7 @@ static const struct vu_ops ops = {
     .batch_end = batch_end,
     .pause_ns = pause_ns,
     .cancel_later = cancel_later,
+    .defer_later = defer_later,
     .session_reset = session_reset,
 };
 

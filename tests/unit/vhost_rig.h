@@ -38,6 +38,7 @@ struct rig {
 
     atomic_bool keep;     /* keep chains from now on */
     atomic_bool stubborn; /* leave kept chains kept when hurried */
+    atomic_bool defers;   /* give kept chains up when the queue stops, to get them once more */
     atomic_uint slow_us;  /* time to serve a chain */
     atomic_uint served;   /* chains */
     atomic_uint batches;  /* begun */

@@ -231,6 +231,22 @@ static void test_interrupt_ends_the_wait_with_eintr(void **state)
     assert_ok(lock_all(&r, r.fh_a, A, F_WRLCK)); /* nobody took it meanwhile */
 }
 
+static void test_waiting_lock_outlasts_a_pause_of_its_queue(void **state)
+{
+    (void)state;
+    struct rig r = rig_up();
+    uint32_t base;
+
+    assert_ok(lock_all(&r, r.fh_a, A, F_WRLCK));
+    send_wait(&r, r.fh_b, B, F_WRLCK, 0);
+    wire_alive(r.w);
+    assert_ok(fe_queue_stop(r.w->fe, FE_REQUESTS, &base));
+    assert_false(answered(&r)); /* EINTR would reach the program: nothing has interrupted it */
+    assert_ok(fe_queue_resume(r.w->fe, FE_REQUESTS, base));
+    assert_ok(lock_all(&r, r.fh_a, A, F_UNLCK));
+    assert_int_equal(wait_for_answer(&r), 0);
+}
+
 static void test_session_that_ends_answers_those_who_wait(void **state)
 {
     (void)state;
@@ -356,6 +372,7 @@ static const struct CMUnitTest tests[] = {
     WIRE_TEST(test_waiting_lock_does_not_stop_its_queue),
     WIRE_TEST(test_waiting_lock_gets_it_from_a_process_of_the_host),
     WIRE_TEST(test_interrupt_ends_the_wait_with_eintr),
+    WIRE_TEST(test_waiting_lock_outlasts_a_pause_of_its_queue),
     WIRE_TEST(test_session_that_ends_answers_those_who_wait),
     WIRE_TEST(test_guest_that_is_killed_while_it_waits_leaves_no_lock),
     WIRE_TEST(test_flock_excludes_between_open_files),

@@ -113,7 +113,8 @@ struct srv_kept *rq_keep(struct srv_req *rq)
     return k;
 }
 
-void rq_done(struct srv_kept *k, int64_t used)
+/* The server forgets it; its chain is still out. */
+static void leave_list(struct srv_kept *k)
 {
     struct server *srv = k->rq.srv;
 
@@ -129,14 +130,32 @@ void rq_done(struct srv_kept *k, int64_t used)
     pthread_mutex_unlock(&srv->kept_lock);
     if (k->rq.inode)
         inode_put(srv->tree, k->rq.inode);
+}
+
+void rq_done(struct srv_kept *k, int64_t used)
+{
+    leave_list(k);
     vq_complete(k->rq.vq, k->rq.head, used > 0 ? (uint32_t)used : 0, k->rq.out.seg,
                 k->rq.out.n_seg);
     free(k);
 }
 
+/* Leave it to the time when its queue goes on. */
+static void done_deferred(struct srv_kept *k)
+{
+    leave_list(k);
+    if (!vq_defer(k->rq.vq, k->rq.head))
+        vq_complete(k->rq.vq, k->rq.head, (uint32_t)rq_error(&k->rq, -EINTR), k->rq.out.seg,
+                    k->rq.out.n_seg);
+    free(k);
+}
+
 void rq_done_error(struct srv_kept *k, int err)
 {
-    rq_done(k, rq_error(&k->rq, err));
+    if (err == -EINTR && k->defer && !k->hurry)
+        done_deferred(k);
+    else
+        rq_done(k, rq_error(&k->rq, err));
 }
 
 /* ---- the pool ----------------------------------------------------------------------------- */
@@ -217,14 +236,21 @@ static bool ask(struct srv_kept *k)
     return k->cancel && k->cancel(k);
 }
 
-void kept_cancel(struct server *srv, const struct vq *vq)
+/* Put it off. Others that have begun, or that answer anyway, are let be. kept_lock held; returns as ask(). */
+static bool put_off(struct srv_kept *k)
+{
+    k->defer = true;
+    return !k->running && !k->hurry && k->cancel && k->cancel(k);
+}
+
+/* What is withdrawn belongs to us: it stays on the list, and nobody else touches it. */
+static void end_each(struct server *srv, const struct vq *vq, bool (*how)(struct srv_kept *))
 {
     struct srv_kept *withdrawn = NULL;
 
-    /* What is withdrawn belongs to us: it stays on the list, and nobody else touches it. */
     pthread_mutex_lock(&srv->kept_lock);
     for (struct srv_kept *k = srv->kept; k; k = k->next) {
-        if ((!vq || k->rq.vq == vq) && ask(k)) {
+        if ((!vq || k->rq.vq == vq) && how(k)) {
             k->next_withdrawn = withdrawn;
             withdrawn = k;
         }
@@ -235,6 +261,16 @@ void kept_cancel(struct server *srv, const struct vq *vq)
         withdrawn = k->next_withdrawn;
         rq_done_error(k, -EINTR);
     }
+}
+
+void kept_cancel(struct server *srv, const struct vq *vq)
+{
+    end_each(srv, vq, ask);
+}
+
+void kept_defer(struct server *srv, struct vq *vq)
+{
+    end_each(srv, vq, put_off);
 }
 
 bool kept_interrupt(struct server *srv, uint64_t unique)

@@ -149,6 +149,7 @@ struct srv_kept {
     size_t size;                     /* bytes of all of it */
     bool running;
     bool hurry;     /* it was asked to end, perhaps before cancel was set */
+    bool defer;     /* its queue stops: rather than with EINTR it ends by vq_defer() */
     uint8_t *bytes; /* private copy that call points into */
     struct ring_seg seg[];
 };
@@ -261,6 +262,8 @@ srv_handler op_watch, op_unwatch, op_events;                        /* feed.c */
 
 /** session_reset() - no FUSE session any more: handles, locks, inodes go. Gate held for writing. */
 void session_reset(struct server *srv);
+/** kept_defer() - those of one queue that have not begun are served anew when it goes on (vu_ops.defer_later) */
+void kept_defer(struct server *srv, struct vq *vq);
 /** kept_cancel() - hurry kept requests up: all (@vq NULL) or those of one queue */
 void kept_cancel(struct server *srv, const struct vq *vq);
 /** kept_interrupt() - the one of that unique. Return: whether it was found. */

@@ -91,6 +91,11 @@ static void cancel_later(void *ctx, struct vq *vq)
     kept_cancel(ctx, vq);
 }
 
+static void defer_later(void *ctx, struct vq *vq)
+{
+    kept_defer(ctx, vq);
+}
+
 static void reset(void *ctx)
 {
     struct server *srv = ctx;
@@ -107,6 +112,7 @@ const struct vu_ops server_ops = {
     .batch_begin = batch_begin,
     .batch_end = batch_end,
     .cancel_later = cancel_later,
+    .defer_later = defer_later,
     .session_reset = reset,
 };
 

@@ -269,7 +269,7 @@ static int set_vring_num(struct vu *vu, struct vu_msg *m)
         log_error("queue %u: %u is not a queue size", q->index, num);
         return -EINVAL;
     }
-    queue_drain(q);
+    queue_drain(q, false);
     queue_close_ring(q);
     q->size = num;
     return queue_update(q);
@@ -281,9 +281,9 @@ static int set_vring_base(struct vu *vu, struct vu_msg *m)
 
     if (!q || m->state.num > UINT16_MAX)
         return -EINVAL;
-    queue_drain(q);
+    queue_drain(q, false);
     queue_close_ring(q);
-    q->base = (uint16_t)m->state.num;
+    queue_rebase(q, (uint16_t)m->state.num);
     return queue_update(q);
 }
 
@@ -296,7 +296,7 @@ static int set_vring_addr(struct vu *vu, struct vu_msg *m)
     if (!q)
         return -EINVAL;
     if (a->desc != q->desc_uva || a->avail != q->avail_uva || a->used != q->used_uva) {
-        queue_drain(q);
+        queue_drain(q, false);
         queue_close_ring(q);
         q->desc_uva = a->desc;
         q->avail_uva = a->avail;
@@ -318,7 +318,7 @@ static int get_vring_base(struct vu *vu, struct vu_msg *m)
 
     if (!q)
         return -EINVAL;
-    queue_stop(q);
+    queue_stop(q, false);
     m->state.num = q->base;
     return 0;
 }

@@ -66,7 +66,7 @@ void device_drain(struct vu *vu)
 {
     park_all(vu);
     for (unsigned i = 0; i < VU_MAX_QUEUES; i++)
-        queue_drain(&vu->queue[i]);
+        queue_drain(&vu->queue[i], false);
 }
 
 /** device_reset() - see device.h */
@@ -74,7 +74,8 @@ void device_reset(struct vu *vu)
 {
     park_all(vu);
     for (unsigned i = 0; i < VU_MAX_QUEUES; i++) {
-        queue_stop(&vu->queue[i]);
+        queue_stop(&vu->queue[i], true);
+        queue_forget_deferred(&vu->queue[i]);
         vu->queue[i].enabled = false;
         vu->queue[i].base = 0;
     }

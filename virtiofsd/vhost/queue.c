@@ -10,7 +10,9 @@
  *
  *   Chains are counted when taken and when given back. Draining is parking plus waiting until both
  *   counts are equal: then nobody holds an address in guest memory, and the ring's indices say where
- *   another back end could go on.
+ *   another back end could go on. A chain that only waits (for a lock, for a change to report) might wait for
+ *   ever, and no answer would suit it: Linux shows an EINTR without a signal to the program. It is deferred:
+ *   counted as given, its head remembered, and served from the beginning when the queue goes on.
  *
  *   The call descriptor has its own lock, so that a completion never waits for another's system call
  *   to publish, and so that the front end can replace the descriptor at any time.
@@ -26,6 +28,7 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -46,6 +49,7 @@ static void forget(struct vq *q)
     q->started = q->enabled = q->open = false;
     q->mem_hint = 0;
     atomic_store(&q->broken, false);
+    queue_forget_deferred(q);
 }
 
 /** queue_init() - see queue.h */
@@ -112,8 +116,8 @@ static uint32_t in_flight(const struct vq *q)
            atomic_load_explicit(&q->given, memory_order_relaxed);
 }
 
-/** queue_drain() - see queue.h; a request that never ends is complained about, and waited for */
-void queue_drain(struct vq *q)
+/** queue_drain() - see queue.h; a request that does not end is complained about, hurried, and waited for */
+void queue_drain(struct vq *q, bool hurry)
 {
     if (!q->worker)
         return; /* it never took a chain */
@@ -124,6 +128,8 @@ void queue_drain(struct vq *q)
     bool kept = in_flight(q) != 0;
     pthread_mutex_unlock(&q->lock);
     if (kept)
+        q->vu->ops->defer_later(q->vu->ctx, q);
+    if (kept && hurry)
         q->vu->ops->cancel_later(q->vu->ctx, q);
 
     struct timespec until;
@@ -137,6 +143,9 @@ void queue_drain(struct vq *q)
         } else if (pthread_cond_timedwait(&q->changed, &q->lock, &until) == ETIMEDOUT) {
             log_warn("queue %u is to stop and waits for %u request(s)", q->index, in_flight(q));
             complained = true;
+            pthread_mutex_unlock(&q->lock);
+            q->vu->ops->cancel_later(q->vu->ctx, q);
+            pthread_mutex_lock(&q->lock);
         }
     }
     q->draining = false;
@@ -217,18 +226,88 @@ static void close_kick(struct vq *q)
 }
 
 /** queue_stop() - see queue.h */
-void queue_stop(struct vq *q)
+void queue_stop(struct vq *q, bool hurry)
 {
-    queue_drain(q);
+    queue_drain(q, hurry);
     queue_close_ring(q);
+    q->deferred.base = q->base;
     close_kick(q);
     q->started = false;
+}
+
+/* ---- chains that are served anew ------------------------------------------------------------- */
+
+/** queue_forget_deferred() - see queue.h */
+void queue_forget_deferred(struct vq *q)
+{
+    free(q->deferred.head);
+    q->deferred = (struct vq_deferred){0};
+}
+
+/** queue_rebase() - see queue.h. A ring that was reset begins at 0; what was taken from the old one is gone. */
+void queue_rebase(struct vq *q, uint16_t base)
+{
+    if (base != q->deferred.base)
+        queue_forget_deferred(q);
+    q->base = base;
+}
+
+/** queue_set_deferred() - see queue.h */
+int queue_set_deferred(struct vq *q, uint16_t base, const uint16_t *head, uint32_t n)
+{
+    if (n > RING_MAX_SIZE || q->started)
+        return -EINVAL;
+    queue_forget_deferred(q);
+    q->deferred.base = base;
+    if (n == 0)
+        return 0;
+    q->deferred.head = calloc(n, sizeof(*head));
+    if (!q->deferred.head)
+        return -ENOMEM;
+    memcpy(q->deferred.head, head, n * sizeof(*head));
+    q->deferred.n = q->deferred.room = n;
+    return 0;
+}
+
+/** queue_take_deferred() - see queue.h */
+int32_t queue_take_deferred(struct vq *q)
+{
+    int32_t head = -1;
+
+    pthread_mutex_lock(&q->lock);
+    if (q->deferred.n > 0)
+        head = q->deferred.head[--q->deferred.n];
+    pthread_mutex_unlock(&q->lock);
+    return head;
+}
+
+/** vq_defer() - see vhost.h */
+bool vq_defer(struct vq *q, uint16_t head)
+{
+    struct vq_deferred *d = &q->deferred;
+
+    pthread_mutex_lock(&q->lock);
+    if (d->n == d->room && d->room < q->size) {
+        uint16_t *more = realloc(d->head, q->size * sizeof(*more));
+        if (more) {
+            d->head = more;
+            d->room = q->size;
+        }
+    }
+    bool room = d->n < d->room;
+    if (room) {
+        d->head[d->n++] = head;
+        atomic_fetch_add_explicit(&q->given, 1, memory_order_relaxed);
+        pthread_cond_broadcast(&q->changed);
+    }
+    pthread_mutex_unlock(&q->lock);
+    return room;
 }
 
 /** queue_reset() - see queue.h */
 void queue_reset(struct vq *q)
 {
-    queue_stop(q);
+    queue_stop(q, true);
     if (q->worker) {
         give_order(q, VQ_QUIT);
         worker_end(q);

@@ -31,6 +31,16 @@ struct vq_done {
 };
 
 /*
+ * Chains that were taken and wait to be served anew when the queue goes on. Filled under the lock while the worker
+ * is parked; the worker takes them when it runs. They belong to the ring as it was: with another base they go.
+ */
+struct vq_deferred {
+    uint16_t *head; /* room for as many as the ring has entries, once there are some */
+    uint32_t n, room;
+    uint16_t base; /* what GET_VRING_BASE answered */
+};
+
+/*
  * Owned by struct vu. The first group is changed by the control thread while the worker is parked
  * (and under the lock where the used side reads it); the worker reads it while it runs.
  */
@@ -61,7 +71,8 @@ struct vq {
     pthread_cond_t changed; /* order, parked, given */
     bool parked;            /* the worker is at its safe point; true without a worker */
     bool draining;          /* the control thread waits for given to reach taken */
-    atomic_uint given;      /* chains given back; written under the lock */
+    atomic_uint given;      /* chains given back or deferred; written under the lock */
+    struct vq_deferred deferred;
 
     _Alignas(64) pthread_mutex_t call_lock; /* call_fd is not closed while it is held */
     int call_fd;
@@ -78,8 +89,11 @@ void queue_destroy(struct vq *q);
 void queue_order_park(struct vq *q);
 void queue_await_parked(struct vq *q);
 
-/** queue_drain() - park, hurry kept chains, and wait until all are given back */
-void queue_drain(struct vq *q);
+/**
+ * queue_drain() - park, have kept chains deferred, and wait until all others are given back
+ * @hurry: those that have begun are to end at once, even if with an error
+ */
+void queue_drain(struct vq *q, bool hurry);
 
 /**
  * queue_update() - run the queue if it is started, enabled and sound, otherwise park it
@@ -90,8 +104,20 @@ int queue_update(struct vq *q);
 /** queue_close_ring() - after queue_drain(): the ring is to be opened anew at the next update */
 void queue_close_ring(struct vq *q);
 
-/** queue_stop() - drain, forget kick descriptor and ring: as before the first kick */
-void queue_stop(struct vq *q);
+/** queue_stop() - drain, forget kick descriptor and ring: as before the first kick; deferred chains stay */
+void queue_stop(struct vq *q, bool hurry);
+
+/** queue_rebase() - the ring goes on at @base; deferred chains stay if that is where it was stopped */
+void queue_rebase(struct vq *q, uint16_t base);
+
+/**
+ * queue_set_deferred() - what another process had deferred; the queue is not started
+ * @base: where its ring was stopped. Return: 0, -EINVAL for more than a ring can have, -ENOMEM.
+ */
+int queue_set_deferred(struct vq *q, uint16_t base, const uint16_t *head, uint32_t n);
+
+/** queue_forget_deferred() - nobody waits for them any more */
+void queue_forget_deferred(struct vq *q);
 
 /** queue_reset() - queue_stop(), end the worker, close all descriptors, forget everything */
 void queue_reset(struct vq *q);
@@ -109,6 +135,9 @@ void queue_set_logging(struct vq *q);
 
 /** queue_give_back() - push @n served chains and publish. Return: true if queue_call() is due. */
 bool queue_give_back(struct vq *q, const struct vq_done *done, unsigned n);
+
+/** queue_take_deferred() - worker: the next chain to be served anew. Return: its head, or -1. */
+int32_t queue_take_deferred(struct vq *q);
 
 /** queue_mark() - log the first @len bytes of segments as written; worker thread or under the lock */
 void queue_mark(struct vq *q, const struct ring_seg *seg, uint32_t n, uint64_t len);

@@ -52,8 +52,13 @@ struct vu_ops {
      *         with VU_UNTIL_WOKEN after vq_wake().
      */
     uint64_t (*pause_ns)(void *ctx, struct vq *vq);
-    /** cancel_later() - hurry: complete the kept chains of this queue (it is being stopped) */
+    /** cancel_later() - hurry: complete the kept chains of this queue (it is being reset) */
     void (*cancel_later)(void *ctx, struct vq *vq);
+    /**
+     * defer_later() - the queue stops and may go on, here or elsewhere: kept chains that have not begun are given
+     * up with vq_defer(), to be served anew then; what has begun is completed. Its worker is parked.
+     */
+    void (*defer_later)(void *ctx, struct vq *vq);
     /** session_reset() - front end gone or device reset; no queue is running; forget the FUSE session */
     void (*session_reset)(void *ctx);
 };
@@ -108,5 +113,13 @@ void vq_wake(struct vq *vq);
  */
 void vq_complete(struct vq *vq, uint16_t head, uint32_t len, const struct ring_seg *written,
                  uint32_t n_written);
+
+/**
+ * vq_defer() - give up a chain that serve() kept; any thread, while its queue is being stopped
+ *
+ * It stays taken, and serve() gets it once more when the queue goes on. Nothing may have been written to it.
+ * Return: false when that cannot be (the guest offered one head again and again): vq_complete() is due.
+ */
+bool vq_defer(struct vq *vq, uint16_t head);
 
 #endif

@@ -132,6 +132,24 @@ static int serve_one(struct vq *q, struct worker *w)
     return 1;
 }
 
+/* Chains that were taken before the queue was stopped, or by another process. */
+static void serve_deferred(struct vq *q, struct worker *w)
+{
+    const struct vu_ops *ops = q->vu->ops;
+    int32_t head;
+
+    while (!told_to_stop(q) && (head = queue_take_deferred(q)) >= 0) {
+        atomic_fetch_add_explicit(&q->taken, 1, memory_order_relaxed);
+        ops->batch_begin(q->vu->ctx, w->thread);
+        if (ring_dev_again(&q->ring, (uint16_t)head, &w->chain) > 0)
+            serve(q, w, &w->chain);
+        else
+            w->done[w->n_done++] = (struct vq_done){.head = w->chain.head, .len = 0};
+        flush(q, w);
+        ops->batch_end(q->vu->ctx, w->thread);
+    }
+}
+
 /* One batch. Return: as serve_one() for the last chain. */
 static int serve_batch(struct vq *q, struct worker *w)
 {
@@ -249,6 +267,7 @@ static const char *reason(struct vu *vu, int err)
 static void run(struct vq *q, struct worker *w)
 {
     no_kicks(q);
+    serve_deferred(q, w);
     while (!told_to_stop(q)) {
         int r = ring_dev_waiting(&q->ring) > 0 ? serve_batch(q, w) : wait_for_work(q, w);
         if (__builtin_expect(w->pause_ns != 0, 0))
