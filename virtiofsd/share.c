@@ -84,11 +84,12 @@ int share_start(struct share *s, struct stats *stats, int64_t nofile)
 
     s->stats = stats;
     s->sandbox.fanotify_fd = steal_fd(&s->mark_fd);
-    if ((err = server_new(&s->server, s->conf, &s->sandbox, stats, nofile)) < 0)
+    if ((err = server_new(&s->server, s->conf, &s->sandbox, stats, nofile, s->keep)) < 0)
         return err;
 
     struct vu_params p = {.listen_fd = steal_fd(&s->listen_fd),
                           .tag = s->conf->tag,
+                          .keep = s->keep,
                           .keep_listening = s->conf->keep_listening,
                           .ops = &server_ops,
                           .ctx = s->server};
@@ -107,5 +108,7 @@ void share_stop(struct share *s)
     if (s->vu)
         vu_free(s->vu);
     server_free(s->server);
+    struct keep *keep = s->keep;
     share_init(s, s->conf);
+    s->keep = keep;
 }

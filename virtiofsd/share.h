@@ -23,6 +23,7 @@ struct share {
     struct sandbox sandbox;  /* filled by sandbox_enter() */
     int listen_fd;           /* until the device takes it, else -1 */
     int mark_fd;             /* --watch=fanotify's mark until the sandbox is entered, else -1 */
+    struct keep *keep;       /* what outlives the process; NULL without a supervisor; main.c's */
     struct stats *stats;     /* borrowed; NULL: none are kept */
     struct server *server;
     struct vu *vu;

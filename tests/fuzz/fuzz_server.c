@@ -66,6 +66,7 @@ struct request {
     uint32_t used;            /* run.lock */
     struct asked asked;
     struct ring_chain *chain;
+    struct vu_record record;
 };
 
 static struct {
@@ -311,9 +312,10 @@ static struct request *free_slot(void)
 static void serve(struct request *r, struct vq *vq)
 {
     r->state = SERVED;
+    r->record = (struct vu_record){.state = VU_RECORD_TAKEN};
     run.serving = true;
     server_ops.batch_begin(run.srv_now, run.thread_now);
-    int64_t used = dispatch_serve(run.srv_now, run.thread_now, vq, r->chain);
+    int64_t used = dispatch_serve(run.srv_now, run.thread_now, vq, r->chain, &r->record);
     server_ops.batch_end(run.srv_now, run.thread_now);
     run.serving = false;
 
@@ -660,7 +662,7 @@ static void start_servers(const char *share)
             MUST(sandbox_enter(&conf[0], &sb) == 0);
             MUST(sandbox_lock(&conf[0], &sb) == 0);
         }
-        MUST(server_new(&run.srv[i], &conf[i], &sb, NULL, 250) == 0);
+        MUST(server_new(&run.srv[i], &conf[i], &sb, NULL, 250, NULL) == 0);
         MUST(server_start(run.srv[i]) == 0);
         run.thread[i] = server_ops.thread_begin(run.srv[i]);
         MUST(run.thread[i]);

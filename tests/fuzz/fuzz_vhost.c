@@ -82,11 +82,13 @@ static void batch_begin(void *ctx, void *thread)
     turns_pause(); /* what a batch writes can be the ring that says there is more */
 }
 
-static int64_t serve(void *ctx, void *thread, struct vq *vq, struct ring_chain *c)
+static int64_t serve(void *ctx, void *thread, struct vq *vq, struct ring_chain *c,
+                     struct vu_record *record)
 {
     struct device *d = ctx;
     uint8_t sum = 0;
     (void)thread;
+    (void)record;
 
     for (unsigned i = 0; i < c->n_out; i++)
         sum ^= *(volatile uint8_t *)c->seg[i].base;

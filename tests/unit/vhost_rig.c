@@ -81,10 +81,12 @@ static int64_t keep(struct rig *rig, struct vq *vq, const struct ring_chain *c, 
     return room ? VU_LATER : (int64_t)len;
 }
 
-static int64_t serve(void *ctx, void *thread, struct vq *vq, struct ring_chain *c)
+static int64_t serve(void *ctx, void *thread, struct vq *vq, struct ring_chain *c,
+                     struct vu_record *record)
 {
     struct rig *rig = ctx;
     (void)thread;
+    (void)record;
 
     if (rig->slow_us)
         nap(rig->slow_us);

@@ -21,7 +21,12 @@
  *   death of this process, whatever happens: it lies in a socket's queue or in the supervisor. Put what cannot
  *   be opened again before the guest learns that it exists.
  *
- *   Without a supervisor the same calls give private memory and do nothing: there is one way through the code.
+ *   Without a supervisor the same calls give private memory and do nothing: there is one way through the code. A
+ *   struct keep * may be NULL then.
+ *
+ *   When it may be touched: keep_map() also while another worker still serves (a reload starts the new one before
+ *   it stops the old one), so it only maps and compares versions. What is inside may be looked at, and
+ *   kept descriptors may be taken, in the resume functions (server_resume(), vu_run()): the other one is gone then.
  *
  * Ownership: a struct keep belongs to one share. Locks: keep_put() and keep_drop() may be called by any
  * thread; the rest while there is one.

@@ -189,7 +189,8 @@ static int64_t copy_request(struct srv_thread *t, const struct ring_chain *chain
     return want;
 }
 
-int64_t dispatch_serve(void *ctx, void *thread, struct vq *vq, struct ring_chain *chain)
+int64_t dispatch_serve(void *ctx, void *thread, struct vq *vq, struct ring_chain *chain,
+                       struct vu_record *record)
 {
     struct server *srv = ctx;
     struct srv_thread *t = thread;
@@ -198,6 +199,7 @@ int64_t dispatch_serve(void *ctx, void *thread, struct vq *vq, struct ring_chain
         .t = t,
         .vq = vq,
         .head = chain->head,
+        .record = record,
         .c = &t->call,
         .out = {chain->seg + chain->n_out, chain->n_in, chain->in_len},
         .data_seg = chain->seg,

@@ -10,7 +10,8 @@
 /** dispatch_init() - fill the server's handler table */
 void dispatch_init(struct server *srv);
 /** dispatch_serve() - vu_ops.serve */
-int64_t dispatch_serve(void *ctx, void *thread, struct vq *vq, struct ring_chain *chain);
+int64_t dispatch_serve(void *ctx, void *thread, struct vq *vq, struct ring_chain *chain,
+                       struct vu_record *record);
 /** run_handler() - a decoded request, on any thread that holds the gate for reading */
 int64_t run_handler(struct srv_req *rq);
 

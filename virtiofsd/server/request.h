@@ -57,6 +57,7 @@ struct session {
 struct server {
     const struct conf *conf;
     struct sandbox sb;
+    struct keep *keep; /* NULL: nothing outlives the process */
     struct tree *tree;
     struct handles *handles;
     struct locks *locks;
@@ -106,7 +107,8 @@ struct srv_req {
     struct srv_thread *t;
     struct vq *vq;
     uint16_t head;
-    bool in_pool; /* may block: nobody waits behind this request */
+    struct vu_record *record; /* for whoever may have to serve it again */
+    bool in_pool;             /* may block: nobody waits behind this request */
     const struct fuse_call *c;
     struct inode *inode; /* of c->in.nodeid; NULL for opcodes that name none */
     struct fuse_out out; /* where the reply goes */

@@ -237,7 +237,7 @@ static int build(struct server *srv, int64_t nofile)
 }
 
 int server_new(struct server **out, const struct conf *conf, const struct sandbox *sb,
-               struct stats *stats, int64_t nofile)
+               struct stats *stats, int64_t nofile, struct keep *keep)
 {
     struct server *srv = calloc(1, sizeof(*srv));
 
@@ -245,6 +245,7 @@ int server_new(struct server **out, const struct conf *conf, const struct sandbo
         return -ENOMEM;
     srv->conf = conf;
     srv->sb = *sb;
+    srv->keep = keep;
     srv->stats = stats;
     srv->own_uid = geteuid();
     srv->own_gid = getegid();
@@ -260,6 +261,12 @@ int server_new(struct server **out, const struct conf *conf, const struct sandbo
     srv->local = inode_mount_local(srv->tree, root);
     inode_put(srv->tree, root);
     *out = srv;
+    return 0;
+}
+
+int server_resume(struct server *srv)
+{
+    (void)srv;
     return 0;
 }
 

@@ -18,10 +18,17 @@ struct server;
  * server_new() - after sandbox_lock(), which settles what @sb promises
  * @stats:    NULL when no statistics are kept; gauges are registered here
  * @nofile:   RLIMIT_NOFILE in force
+ * @keep:     where the server's state lives; may be NULL. It is mapped, not looked at: another worker may still
+ *            be using it.
  * Return: 0 or -errno (message printed).
  */
 int server_new(struct server **server, const struct conf *conf, const struct sandbox *sb,
-               struct stats *stats, int64_t nofile);
+               struct stats *stats, int64_t nofile, struct keep *keep);
+/**
+ * server_resume() - go on where another worker stopped; that one has ended, no request is served yet
+ * Called once, after server_new(), when keep_resumes(). Return: 0 or -errno (message printed).
+ */
+int server_resume(struct server *server);
 /** server_start() - threads (pool) */
 int server_start(struct server *server);
 extern const struct vu_ops server_ops; /* ctx: the server */

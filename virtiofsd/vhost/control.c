@@ -319,7 +319,7 @@ static int get_vring_base(struct vu *vu, struct vu_msg *m)
     if (!q)
         return -EINVAL;
     queue_stop(q, false);
-    m->state.num = q->base;
+    m->state.num = (uint16_t)q->live->next;
     return 0;
 }
 

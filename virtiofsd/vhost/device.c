@@ -77,7 +77,7 @@ void device_reset(struct vu *vu)
         queue_stop(&vu->queue[i], true);
         queue_forget_deferred(&vu->queue[i]);
         vu->queue[i].enabled = false;
-        vu->queue[i].base = 0;
+        vu->queue[i].live->next = 0;
     }
     vu->ops->session_reset(vu->ctx);
 }
@@ -180,6 +180,13 @@ int vu_new(struct vu **out, const struct vu_params *p)
     vu->listen_fd = vu->conn_fd = vu->backend_fd = -1;
     vu->keep_listening = p->keep_listening;
     vu->paced = p->paced;
+    vu->keep = p->keep;
+    vu->journal = keep_map(vu->keep, KEEP_DEVICE, sizeof(*vu->journal), JOURNAL_VERSION);
+    if (!vu->journal) {
+        err = -errno;
+        free(vu);
+        return err;
+    }
     vu->has_config = p->tag;
     if (p->tag)
         memcpy(vu->config.tag, p->tag, tag_len);
@@ -188,6 +195,7 @@ int vu_new(struct vu **out, const struct vu_params *p)
         if ((err = queue_init(&vu->queue[i], vu, i)) < 0) {
             while (i-- > 0)
                 queue_destroy(&vu->queue[i]);
+            keep_unmap(vu->keep, vu->journal);
             free(vu);
             return err;
         }
@@ -251,5 +259,6 @@ void vu_free(struct vu *vu)
         close(vu->listen_fd);
     if (vu->stop_fd >= 0)
         close(vu->stop_fd);
+    keep_unmap(vu->keep, vu->journal);
     free(vu);
 }

@@ -24,6 +24,7 @@
 
 #include "abi/virtio_fs.h"
 #include "vhost/dirty.h"
+#include "vhost/journal.h"
 #include "vhost/memory.h"
 #include "vhost/message.h"
 #include "vhost/queue.h"
@@ -39,6 +40,8 @@ struct vu {
     bool has_config;
     bool paced; /* ops->pause_ns() is asked */
     struct virtio_fs_config config;
+    struct keep *keep;
+    struct journal *journal;
 
     /* the session with one front end */
     uint64_t features;       /* virtio feature bits that it acknowledged */

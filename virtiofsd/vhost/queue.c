@@ -42,7 +42,7 @@
 static void forget(struct vq *q)
 {
     q->size = 0;
-    q->base = 0;
+    q->live->next = 0;
     q->desc_uva = q->avail_uva = q->used_uva = 0;
     q->used_gpa = 0;
     q->used_logged = q->logging = false;
@@ -57,6 +57,8 @@ int queue_init(struct vq *q, struct vu *vu, unsigned index)
 {
     q->vu = vu;
     q->index = index;
+    q->live = &vu->journal->queue[index];
+    q->record = vu->journal->record[index];
     q->kick_fd = q->call_fd = q->err_fd = -1;
     q->parked = true;
     forget(q);
@@ -175,11 +177,12 @@ static int open_ring(struct vq *q)
         return -EFAULT;
     }
     pthread_mutex_lock(&q->lock);
-    int err =
-        ring_dev_init(&q->ring, q->size, desc, avail, used, q->base, q->vu->features, translate, q);
+    int err = ring_dev_init(&q->ring, q->size, desc, avail, used, (uint16_t)q->live->next,
+                            q->vu->features, translate, q);
     if (err == 0) {
         uint16_t idx = __atomic_load_n(&q->ring.used->idx, __ATOMIC_ACQUIRE);
         q->ring.next_used = q->ring.published = idx;
+        q->live->open = true;
         q->open = true;
     }
     pthread_mutex_unlock(&q->lock);
@@ -210,9 +213,8 @@ int queue_update(struct vq *q)
 /** queue_close_ring() - see queue.h */
 void queue_close_ring(struct vq *q)
 {
-    if (q->open)
-        q->base = q->ring.last_avail;
     q->open = false;
+    q->live->open = false;
     atomic_store(&q->broken, false);
 }
 
@@ -230,7 +232,7 @@ void queue_stop(struct vq *q, bool hurry)
 {
     queue_drain(q, hurry);
     queue_close_ring(q);
-    q->deferred.base = q->base;
+    q->deferred.base = (uint16_t)q->live->next;
     close_kick(q);
     q->started = false;
 }
@@ -240,6 +242,8 @@ void queue_stop(struct vq *q, bool hurry)
 /** queue_forget_deferred() - see queue.h */
 void queue_forget_deferred(struct vq *q)
 {
+    for (uint32_t i = 0; i < q->deferred.n; i++)
+        journal_given(&q->record[q->deferred.head[i]]);
     free(q->deferred.head);
     q->deferred = (struct vq_deferred){0};
 }
@@ -249,7 +253,7 @@ void queue_rebase(struct vq *q, uint16_t base)
 {
     if (base != q->deferred.base)
         queue_forget_deferred(q);
-    q->base = base;
+    q->live->next = base;
 }
 
 /** queue_set_deferred() - see queue.h */
@@ -426,13 +430,22 @@ static bool publish(struct vq *q, unsigned n)
     return call;
 }
 
+/* Under the lock. */
+static void push(struct vq *q, uint16_t head, uint32_t len)
+{
+    journal_push(&q->record[head], len, q->ring.next_used);
+    ring_dev_push(&q->ring, head, len);
+}
+
 /** queue_give_back() - see queue.h */
 bool queue_give_back(struct vq *q, const struct vq_done *done, unsigned n)
 {
     pthread_mutex_lock(&q->lock);
     for (unsigned i = 0; i < n; i++)
-        ring_dev_push(&q->ring, done[i].head, done[i].len);
+        push(q, done[i].head, done[i].len);
     bool call = publish(q, n);
+    for (unsigned i = 0; i < n; i++)
+        journal_given(&q->record[done[i].head]);
     pthread_mutex_unlock(&q->lock);
     return call;
 }
@@ -444,8 +457,9 @@ void vq_complete(struct vq *q, uint16_t head, uint32_t len, const struct ring_se
     pthread_mutex_lock(&q->lock);
     if (__builtin_expect(q->logging, 0) && len > 0)
         queue_mark(q, written, n_written, len);
-    ring_dev_push(&q->ring, head, len);
+    push(q, head, len);
     bool call = publish(q, 1);
+    journal_given(&q->record[head]);
     pthread_mutex_unlock(&q->lock);
     if (call)
         queue_call(q);

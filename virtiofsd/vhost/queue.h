@@ -18,6 +18,7 @@
 #include <stdatomic.h>
 
 #include "lib/ring/ring.h"
+#include "vhost/journal.h"
 #include "vhost/vhost.h"
 
 struct worker;
@@ -48,7 +49,6 @@ struct vq {
     struct vu *vu;
     unsigned index;
     uint32_t size;
-    uint16_t base; /* where to go on when the ring is opened */
     uint64_t desc_uva, avail_uva, used_uva;
     uint64_t used_gpa; /* for the log */
     bool used_logged;  /* VU_VRING_F_LOG */
@@ -63,6 +63,9 @@ struct vq {
     struct ring_dev ring; /* the used side of it is under the lock */
     unsigned mem_hint;
     atomic_uint taken; /* chains taken, ever; wraps */
+    struct journal_queue *live;
+    struct vu_record *record; /* by head */
+    struct vu_record spare;   /* of chains whose head is out already */
 
     atomic_int order;   /* enum vq_order, set by the control thread */
     atomic_bool broken; /* set by the worker, cleared by the control thread */

@@ -11,6 +11,10 @@
  *
  *   Queue 0 is hiprio (FORGET, INTERRUPT), requests come from queue 1 (virtio 1.2, 5.11.2).
  *
+ *   Each chain has a record in memory that outlives this process (keep/keep.h), from the moment it is taken until it
+ *   is given back. After a restart chains that were answered are only given back; those that were merely
+ *   taken are served again, in the order in which they had been taken, with record->again saying so.
+ *
  * Locks: a queue's used side is under its own mutex, taken by vq_complete() and by the worker when it
  * publishes; no callback is ever called with it held.
  */
@@ -26,17 +30,54 @@
 #define VU_UNTIL_WOKEN UINT64_MAX
 #define VU_MAX_QUEUES  65 /* hiprio and 64 request queues */
 
+struct keep;
 struct vu;
 struct vq;
+
+enum vu_record_state {
+    VU_RECORD_NONE,     /* no chain of this head is out */
+    VU_RECORD_TAKEN,    /* serve() has been called, or is about to be */
+    VU_RECORD_LATER,    /* serve() has kept it */
+    VU_RECORD_ANSWERED, /* the reply is in place: it only has to be given back */
+    VU_RECORD_PUSHED,   /* it is in the used ring at used_at, which may not be published yet */
+};
+
+/*
+ * What is known of a chain that was taken: one cache line, written with plain stores. intent is the server's: zeros when
+ * the chain is taken for the first time, as it was left when the chain is served again.
+ */
+struct vu_record {
+    _Alignas(64) uint64_t intent[6];
+    uint64_t
+        order;    /* the how manieth chain of its queue; its low 16 bits are the available index */
+    uint32_t len; /* from ANSWERED on: bytes written */
+    uint16_t used_at; /* PUSHED: index in the used ring */
+    uint8_t state;    /* enum vu_record_state */
+    uint8_t
+        again; /* how often a process ended while it served this; 0: served for the first time */
+};
+_Static_assert(sizeof(struct vu_record) == 64, "one cache line");
+
+/**
+ * vu_answered() - from now on this chain is only given back, whatever happens to this process
+ * Before an effect that must not come twice (FORGET). What serve() returns must be @len, too.
+ */
+static inline void vu_answered(struct vu_record *record, uint32_t len)
+{
+    record->len = len;
+    __atomic_store_n(&record->state, VU_RECORD_ANSWERED, __ATOMIC_RELEASE);
+}
 
 struct vu_ops {
     /**
      * serve() - serve one chain
      * @thread: what thread_begin() returned on this thread
      * @chain:  valid until serve() returns
+     * @record: valid until the chain is given back
      * Return: bytes written (used length), or VU_LATER: vq_complete() will be called exactly once.
      */
-    int64_t (*serve)(void *ctx, void *thread, struct vq *vq, struct ring_chain *chain);
+    int64_t (*serve)(void *ctx, void *thread, struct vq *vq, struct ring_chain *chain,
+                     struct vu_record *record);
     /** thread_begin()/thread_end() - on each worker thread, once; NULL: it cannot serve (no end then) */
     void *(*thread_begin)(void *ctx);
     void (*thread_end)(void *ctx, void *thread);
@@ -66,6 +107,7 @@ struct vu_ops {
 struct vu_params {
     int listen_fd;       /* listening socket, owned by vu */
     const char *tag;     /* NULL: PROTOCOL_F_CONFIG is not offered (QEMU 7.1-8.0 crashes on it) */
+    struct keep *keep;   /* NULL: nothing outlives the process */
     bool keep_listening; /* serve the next front end after a disconnect */
     bool paced;          /* ops->pause_ns() is to be asked */
     const struct vu_ops *ops;

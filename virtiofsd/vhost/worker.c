@@ -87,16 +87,19 @@ static void flush(struct vq *q, struct worker *w)
     w->moved = 0;
 }
 
-static void serve(struct vq *q, struct worker *w, struct ring_chain *c)
+static void serve(struct vq *q, struct worker *w, struct ring_chain *c, struct vu_record *record)
 {
-    int64_t len = q->vu->ops->serve(q->vu->ctx, w->thread, q, c);
+    int64_t len = q->vu->ops->serve(q->vu->ctx, w->thread, q, c, record);
 
     w->n_served++;
-    if (len == VU_LATER)
+    if (len == VU_LATER) {
+        journal_kept(record);
         return;
+    }
     w->moved += c->out_len + (uint64_t)len;
     if (__builtin_expect(q->logging, 0))
         queue_mark(q, c->seg + c->n_out, c->n_in, (uint64_t)len);
+    vu_answered(record, (uint32_t)len);
     w->done[w->n_done++] = (struct vq_done){.head = c->head, .len = (uint32_t)len};
 }
 
@@ -122,12 +125,14 @@ static int serve_one(struct vq *q, struct worker *w)
         return r;
     unsigned taken = atomic_load_explicit(&q->taken, memory_order_relaxed) + 1;
     atomic_store_explicit(&q->taken, taken, memory_order_relaxed);
+    struct vu_record *record = journal_take(q->live, q->record, &q->spare, w->chain.head);
     if (r > 0) {
-        serve(q, w, &w->chain);
+        serve(q, w, &w->chain, record);
         return 1;
     }
     log_warn_limited("queue %u: the guest sent a malformed chain", q->index);
     w->n_served++;
+    vu_answered(record, 0);
     w->done[w->n_done++] = (struct vq_done){.head = w->chain.head, .len = 0};
     return 1;
 }
@@ -142,7 +147,7 @@ static void serve_deferred(struct vq *q, struct worker *w)
         atomic_fetch_add_explicit(&q->taken, 1, memory_order_relaxed);
         ops->batch_begin(q->vu->ctx, w->thread);
         if (ring_dev_again(&q->ring, (uint16_t)head, &w->chain) > 0)
-            serve(q, w, &w->chain);
+            serve(q, w, &w->chain, journal_retake(q->live, &q->record[head]));
         else
             w->done[w->n_done++] = (struct vq_done){.head = w->chain.head, .len = 0};
         flush(q, w);
