@@ -34,111 +34,56 @@ static void head(FILE *f, const char *name, const char *type, const char *help)
     fprintf(f, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
-/* What is printed now, and of which share. */
-struct page {
-    FILE *f;
-    const char *label;
-    const struct stats_sum *sum;
-};
-
-/* "{share="name",": labels of a line that has others as well. */
-static void begin_labels(const struct page *p)
-{
-    if (p->label)
-        fprintf(p->f, "{share=\"%s\",", p->label);
-    else
-        fputc('{', p->f);
-}
-
-static void print_requests(const struct page *p, unsigned op)
-{
-    if (requests(p->sum, op) == 0)
-        return;
-    fputs("virtiofsd_requests_total", p->f);
-    begin_labels(p);
-    fprintf(p->f, "op=\"%s\"} %" PRIu64 "\n", op_name(op), requests(p->sum, op));
-}
-
-static void print_errors(const struct page *p, unsigned op)
+static void print_errors(FILE *f, const struct stats_sum *s, unsigned op)
 {
     for (unsigned e = 0; e < STATS_ERRNOS; e++) {
         const char *name = e ? strerrorname_np((int)e) : "other";
-        if (p->sum->errors[op][e] == 0)
-            continue;
-        fputs("virtiofsd_errors_total", p->f);
-        begin_labels(p);
-        fprintf(p->f, "op=\"%s\",errno=\"%s\"} %" PRIu64 "\n", op_name(op), name ? name : "other",
-                p->sum->errors[op][e]);
+        if (s->errors[op][e])
+            fprintf(f, "virtiofsd_errors_total{op=\"%s\",errno=\"%s\"} %" PRIu64 "\n", op_name(op),
+                    name ? name : "other", s->errors[op][e]);
     }
 }
 
-#define DURATION "virtiofsd_request_duration_seconds"
-
-static void print_bucket(const struct page *p, unsigned op, const char *le, uint64_t n)
+static void print_histogram(FILE *f, const struct stats_sum *s, unsigned op)
 {
-    fputs(DURATION "_bucket", p->f);
-    begin_labels(p);
-    fprintf(p->f, "op=\"%s\",le=\"%s\"} %" PRIu64 "\n", op_name(op), le, n);
-}
-
-static void print_histogram(const struct page *p, unsigned op)
-{
+    const char *metric = "virtiofsd_request_duration_seconds", *name = op_name(op);
     uint64_t n = 0;
-    char le[32];
 
-    if (requests(p->sum, op) == 0)
-        return;
     for (unsigned b = 0; b < STATS_BUCKETS - 1; b++) {
-        n += p->sum->bucket[op][b];
-        snprintf(le, sizeof(le), "%.9g", (double)(1ULL << (b + STATS_FIRST_LOG2)) / 1e9);
-        print_bucket(p, op, le, n);
+        n += s->bucket[op][b];
+        fprintf(f, "%s_bucket{op=\"%s\",le=\"%.9g\"} %" PRIu64 "\n", metric, name,
+                (double)(1ULL << (b + STATS_FIRST_LOG2)) / 1e9, n);
     }
-    n += p->sum->bucket[op][STATS_BUCKETS - 1];
-    print_bucket(p, op, "+Inf", n);
-    fputs(DURATION "_sum", p->f);
-    begin_labels(p);
-    fprintf(p->f, "op=\"%s\"} %.9f\n", op_name(op), (double)p->sum->ns[op] / 1e9);
-    fputs(DURATION "_count", p->f);
-    begin_labels(p);
-    fprintf(p->f, "op=\"%s\"} %" PRIu64 "\n", op_name(op), n);
+    n += s->bucket[op][STATS_BUCKETS - 1];
+    fprintf(f, "%s_bucket{op=\"%s\",le=\"+Inf\"} %" PRIu64 "\n", metric, name, n);
+    fprintf(f, "%s_sum{op=\"%s\"} %.9f\n", metric, name, (double)s->ns[op] / 1e9);
+    fprintf(f, "%s_count{op=\"%s\"} %" PRIu64 "\n", metric, name, n);
 }
 
-/* Every share registers the same gauges in the same order. */
-static void print_gauge(FILE *f, const struct stats_source *source, unsigned n, unsigned g)
-{
-    head(f, source[0].gauge[g].name, "gauge", source[0].gauge[g].help);
-    for (unsigned i = 0; i < n && g < source[i].n_gauges; i++) {
-        const struct stats_gauge *gauge = &source[i].gauge[g];
-        fputs(gauge->name, f);
-        if (source[i].label)
-            fprintf(f, "{share=\"%s\"}", source[i].label);
-        fprintf(f, " %" PRIu64 "\n", gauge->read(gauge->ctx));
-    }
-}
-
-static const struct {
-    const char *name, *type, *help;
-    void (*print)(const struct page *p, unsigned op);
-} counters[] = {
-    {"virtiofsd_requests_total", "counter", "Requests answered", print_requests},
-    {"virtiofsd_errors_total", "counter", "Requests answered with an error", print_errors},
-    {DURATION, "histogram", "Time from request taken to reply ready", print_histogram},
-};
-
-void stats_print(FILE *f, const struct stats_source *source, unsigned n,
-                 const struct stats_sum *(*sum)(void *ctx, const struct stats *stats), void *ctx)
+void stats_print(FILE *f, const struct stats_sum *s, const struct stats_gauge *gauge,
+                 unsigned n_gauges)
 {
     head(f, "virtiofsd_build_info", "gauge", "What is running");
     fprintf(f, "virtiofsd_build_info{version=\"%s\"} 1\n", VIOFS_VERSION);
 
-    for (unsigned g = 0; g < source[0].n_gauges; g++)
-        print_gauge(f, source, n, g);
-    for (size_t c = 0; c < sizeof(counters) / sizeof(counters[0]); c++) {
-        head(f, counters[c].name, counters[c].type, counters[c].help);
-        for (unsigned i = 0; i < n; i++) {
-            struct page p = {f, source[i].label, sum(ctx, source[i].stats)};
-            for (unsigned op = 0; op < FUSE_N_OPS; op++)
-                counters[c].print(&p, op);
-        }
+    for (unsigned i = 0; i < n_gauges; i++) {
+        head(f, gauge[i].name, "gauge", gauge[i].help);
+        fprintf(f, "%s %" PRIu64 "\n", gauge[i].name, gauge[i].read(gauge[i].ctx));
+    }
+
+    head(f, "virtiofsd_requests_total", "counter", "Requests answered");
+    for (unsigned op = 0; op < FUSE_N_OPS; op++) {
+        if (requests(s, op))
+            fprintf(f, "virtiofsd_requests_total{op=\"%s\"} %" PRIu64 "\n", op_name(op),
+                    requests(s, op));
+    }
+    head(f, "virtiofsd_errors_total", "counter", "Requests answered with an error");
+    for (unsigned op = 0; op < FUSE_N_OPS; op++)
+        print_errors(f, s, op);
+    head(f, "virtiofsd_request_duration_seconds", "histogram",
+         "Time from request taken to reply ready");
+    for (unsigned op = 0; op < FUSE_N_OPS; op++) {
+        if (requests(s, op))
+            print_histogram(f, s, op);
     }
 }

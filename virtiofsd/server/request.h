@@ -65,8 +65,7 @@ struct server {
     struct watch *watch;       /* the feed's */
     struct xattrmap *xattrmap; /* NULL: names pass unchanged */
     struct stats *stats;       /* NULL: none kept */
-    struct pool *pool;         /* NULL: everything inline; the process' */
-    struct pool_lane lane;     /* this share's part of it */
+    struct pool *pool;         /* NULL: everything inline */
     pthread_rwlock_t gate;
     struct session session;
     uid_t own_uid;
@@ -93,8 +92,8 @@ struct server {
  * fchdir) and its umask (ACL creation) are its own.
  */
 struct srv_thread {
-    struct server *srv;        /* that it serves now, or served last; NULL: none yet */
-    struct stats_block *stats; /* of that one */
+    struct server *srv;
+    struct stats_block *stats;
     struct fuse_call call;
     uint8_t *out; /* reply scratch, grown on demand by thread_out() */
     size_t out_size;

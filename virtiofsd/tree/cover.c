@@ -24,7 +24,7 @@ static struct inode *peek(struct tree *t, uint64_t id)
     uint32_t slot = (uint32_t)id;
     struct inode *inode = NULL;
 
-    if (slot >> CHUNK_BITS < MAX_CHUNKS && (slot & (CHUNK_SLOTS - 1)) != 0)
+    if (slot != 0 && slot < MAX_SLOTS)
         inode = slot_inode(t, slot);
     if (inode && (atomic_load_explicit(&inode->refs, memory_order_acquire) == 0 ||
                   atomic_load_explicit(&inode->gen, memory_order_relaxed) != id >> 32))
@@ -82,8 +82,9 @@ bool tree_parent_covered(struct tree *t, uint64_t id)
         return false;
     struct shard *s = inode_shard(t, inode);
     pthread_mutex_lock(&s->lock);
-    if (inode->parent)
-        covered = flags_of(slot_inode(t, inode->parent)) & INODE_COVERED;
+    uint32_t parent = place_of(inode).parent;
+    if (parent)
+        covered = flags_of(slot_inode(t, parent)) & INODE_COVERED;
     pthread_mutex_unlock(&s->lock);
     return covered;
 }

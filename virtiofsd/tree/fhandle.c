@@ -9,14 +9,14 @@
  *   objects that were reached inside the share, and what one opens is compared with the identity it was
  *   taken from, so they cannot lead out of the share.
  *
- * Ownership: a struct fhandle is one allocation, free() releases it.   Locks: none.
+ * Ownership: allocates nothing.   Locks: none.
  * syscalls: name_to_handle_at open_by_handle_at
  */
 #include <fcntl.h>
 
 #include "tree/tree_int.h"
 
-int fhandle_get(int dirfd, const char *name, struct fhandle **out)
+int fhandle_get(int dirfd, const char *name, struct fhandle *h)
 {
     union {
         struct file_handle h;
@@ -29,13 +29,9 @@ int fhandle_get(int dirfd, const char *name, struct fhandle **out)
         return -errno;
     if (buf.h.handle_bytes > MAX_HANDLE_SZ)
         return -EOVERFLOW;
-    struct fhandle *h = malloc(sizeof(*h) + buf.h.handle_bytes);
-    if (!h)
-        return -ENOMEM;
     h->bytes = buf.h.handle_bytes;
     h->type = buf.h.handle_type;
     memcpy(h->data, buf.h.f_handle, h->bytes);
-    *out = h;
     return 0;
 }
 
@@ -66,22 +62,12 @@ uint64_t fhandle_hash(const struct fhandle *h)
 void save_handle(struct tree *t, struct inode *inode, int fd)
 {
     struct mount *m = inode_mount(t, inode);
-    struct fhandle *h = NULL;
+    struct fhandle h;
 
     if (!t->p.can_handles || t->p.handles == HANDLES_NEVER || !m->handles)
         return;
-    struct shard *s = inode_shard(t, inode);
-    pthread_mutex_lock(&s->lock);
-    bool has = inode->handle != NULL;
-    pthread_mutex_unlock(&s->lock);
-    if (has || mount_handle_fd(t->mounts, m, fd, inode_type(inode), t->p.proc_fd) < 0 ||
-        fhandle_get(fd, "", &h) < 0)
-        return;
-    pthread_mutex_lock(&s->lock);
-    if (!inode->handle) {
-        inode->handle = h;
-        h = NULL;
-    }
-    pthread_mutex_unlock(&s->lock);
-    free(h);
+    if (__atomic_load_n(&inode->handle, __ATOMIC_RELAXED) == 0 &&
+        mount_handle_fd(t->mounts, m, fd, inode_type(inode), t->p.proc_fd) >= 0 &&
+        fhandle_get(fd, "", &h) == 0)
+        inode_keep_handle(t, inode, &h);
 }

@@ -16,13 +16,15 @@
 #include <unistd.h>
 
 #include "host/cleanup.h"
+#include "host/log.h"
 #include "tree/tree_int.h"
 
-/* One more lookup by the guest; shard lock held, caller has its own reference. */
+/* One more lookup by the guest; shard lock held, caller has its own reference. The first makes it count. */
 static void count_lookup(struct inode *inode)
 {
-    if (inode->nlookup++ == 0)
+    if (inode->nlookup == 0)
         inode_ref(inode);
+    __atomic_store_n(&inode->nlookup, inode->nlookup + 1, __ATOMIC_RELEASE);
 }
 
 /* On the way up from @from: who has @top for a parent? A reference, or NULL when @top is not above @from. */
@@ -75,7 +77,8 @@ static void place_and_unlock(struct tree *t, struct shard *s, struct inode *inod
                              struct inode *parent, const char *name)
 {
     struct inode *old_parent = NULL;
-    bool moves = known && inode_type(inode) == S_IFDIR && inode->parent != inode_slot(parent);
+    bool moves =
+        known && inode_type(inode) == S_IFDIR && place_of(inode).parent != inode_slot(parent);
 
     if (!moves)
         old_parent = inode_set_name(t, inode, parent, name);
@@ -137,7 +140,10 @@ static int keep_handle(struct tree *t, struct inode *inode, int fd, int dirfd, c
             return r;
         fd = own;
     }
-    int r = fhandle_get(fd, "", &inode->handle);
+    struct fhandle h;
+    int r = fhandle_get(fd, "", &h);
+    if (r == 0)
+        inode_keep_handle(t, inode, &h);
     struct mount *m = inode_mount(t, inode);
     if (r == 0 && m->handles) /* an object that cannot give the descriptor leaves it to another */
         (void)mount_handle_fd(t->mounts, m, fd, inode_type(inode), t->p.proc_fd);
@@ -214,7 +220,7 @@ static int adopt(struct tree *t, struct inode *parent, const char *name, int fd,
         if (known || out)
             count_lookup(inode);
         else
-            inode->nlookup = 1; /* takes over the reference */
+            __atomic_store_n(&inode->nlookup, 1, __ATOMIC_RELEASE); /* takes over the reference */
         place_and_unlock(t, s, inode, known, parent, name);
     }
     if (out)
@@ -302,6 +308,18 @@ static struct inode *known_by_fd(struct tree *t, struct inode *parent, int fd, s
     return inode;
 }
 
+/* Nothing but a descriptor will lead to it: the supervisor has one before the name goes. */
+static void keep_victim(struct tree *t, struct inode *inode, int fd)
+{
+    int r = keep_put(t->p.keep, KEEP_INODE, inode_slot(inode), fd);
+
+    if (r < 0)
+        log_warn_limited("a file without a name will be lost if the daemon is replaced: %s",
+                         strerror(-r));
+    else
+        atomic_fetch_or(&inode->flags, INODE_KEPT);
+}
+
 struct inode *tree_victim(struct tree *t, struct inode *parent, const char *name)
 {
     struct inode_fd dir, held;
@@ -324,6 +342,8 @@ struct inode *tree_victim(struct tree *t, struct inode *parent, const char *name
         inode_put(t, inode);
         return NULL;
     }
+    if (keep_is_supervised(t->p.keep))
+        keep_victim(t, inode, fd);
     /* The mark first: a handle that takes its lent descriptor away meanwhile sees it (inode_return_fd()). */
     atomic_fetch_or(&inode->flags, INODE_UNLINKED);
     if (!fdcache_keep(t, inode, true)) {
@@ -341,6 +361,7 @@ void tree_victim_done(struct tree *t, struct inode *inode, bool gone)
         atomic_fetch_and_explicit(&inode->flags, (uint8_t)~INODE_UNLINKED, memory_order_relaxed);
         if (inode_mount(t, inode)->stamp != STAMP_NONE)
             fdcache_keep(t, inode, false);
+        inode_unkeep(t, inode);
     }
     inode_put(t, inode);
 }

@@ -19,9 +19,15 @@
  *
  *   Records are found through the parent's index first (one comparison), then through a hash.
  *
- * syscalls: fstatfs close
+ *   A record that was kept has no mount id until the mount is met. A new (mount id, device) pair takes the record of
+ *   the same device whose place, the path of what was met there first, is the nearest above its own; what the file
+ *   system promises must be the same as before. Guests walk down from the root, so that first thing is the mount's root. In the
+ *   sandboxes the paths that /proc tells begin at the share, or at least at the same directory for each worker.
+ *
+ * syscalls: fstatfs close readlinkat
  */
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
@@ -47,7 +53,31 @@
 #define XFS_SUPER_MAGIC 0x58465342
 #endif
 
+#define MOUNTS_VERSION 1u
+#define PLACE_MAX      968u
+
+/* What is kept of one. */
+struct mount_record {
+    uint32_t dev_major, dev_minor;
+    int64_t f_type;
+    uint8_t stamp, handles;
+    uint8_t spare[38];
+    char place[PLACE_MAX]; /* "": too long */
+};
+_Static_assert(sizeof(struct mount_record) == 1024, "four a page");
+
+struct mounts_region {
+    struct keep_head keep;
+    _Atomic uint32_t n;
+    uint32_t spare[11];
+    struct mount_record at[MAX_MOUNTS];
+};
+
 struct mounts {
+    struct keep *keep;
+    int proc_fd; /* borrowed; /proc/self/fd */
+    struct mounts_region *kept;
+    uint32_t n_unmet; /* records without a mount id */
     pthread_mutex_t lock;
     _Atomic(struct mount *) *at; /* MAX_MOUNTS + 1; pages appear as they are used */
     uint16_t *next;              /* hash chains, by index + 1 */
@@ -55,21 +85,23 @@ struct mounts {
     uint32_t n;
 };
 
-int mounts_new(struct mounts **out)
+int mounts_new(struct mounts **out, struct keep *k, int proc_fd)
 {
     struct mounts *ms = calloc(1, sizeof(*ms));
 
     if (!ms)
         return -ENOMEM;
+    pthread_mutex_init(&ms->lock, NULL);
+    ms->keep = k;
+    ms->proc_fd = proc_fd;
     ms->at = calloc(MAX_MOUNTS + 1, sizeof(*ms->at));
     ms->next = calloc(MAX_MOUNTS + 1, sizeof(*ms->next));
-    if (!ms->at || !ms->next) {
-        free(ms->at);
-        free(ms->next);
-        free(ms);
-        return -ENOMEM;
+    ms->kept = keep_map(k, KEEP_MOUNTS, sizeof(*ms->kept), MOUNTS_VERSION);
+    if (!ms->at || !ms->next || !ms->kept) {
+        int r = ms->at && ms->next ? -errno : -ENOMEM;
+        mounts_free(ms);
+        return r;
     }
-    pthread_mutex_init(&ms->lock, NULL);
     *out = ms;
     return 0;
 }
@@ -84,10 +116,20 @@ void mounts_free(struct mounts *ms)
             close(m->fd);
         free(m);
     }
+    if (ms->kept)
+        keep_unmap(ms->keep, ms->kept);
     pthread_mutex_destroy(&ms->lock);
     free(ms->at);
     free(ms->next);
     free(ms);
+}
+
+uint32_t mounts_count(struct mounts *ms)
+{
+    pthread_mutex_lock(&ms->lock);
+    uint32_t n = ms->n;
+    pthread_mutex_unlock(&ms->lock);
+    return n;
 }
 
 struct mount *mount_at(struct mounts *ms, uint16_t index)
@@ -97,8 +139,9 @@ struct mount *mount_at(struct mounts *ms, uint16_t index)
 
 static bool mount_is(const struct mount *m, const struct statx *stx)
 {
-    return m && m->mnt_id == stx->stx_mnt_id && m->dev_minor == stx->stx_dev_minor &&
-           m->dev_major == stx->stx_dev_major;
+    /* Read without the lock: an index that a lookup brings along is tried first. */
+    return m && __atomic_load_n(&m->mnt_id, __ATOMIC_RELAXED) == stx->stx_mnt_id &&
+           m->dev_minor == stx->stx_dev_minor && m->dev_major == stx->stx_dev_major;
 }
 
 static uint32_t mount_hash(const struct statx *stx)
@@ -155,34 +198,31 @@ static bool is_controls(int64_t f_type)
     }
 }
 
-/* Find out what the file system can promise; @dirfd/@name reach an object in it. */
-static int mount_probe(struct mount *m, const struct statx *stx, int dirfd, const char *name)
+/* What is known of a file system from its type alone. */
+static void mount_type(struct mount *m, int64_t f_type)
+{
+    m->f_type = f_type;
+    m->local = is_local(f_type);
+    m->controls = is_controls(f_type);
+    /* Linux hands the mode to a FUSE server unread, and not each server reads it: GlusterFS 10 allocates, zeroes
+     * nothing and reports success. Which server it is nobody can tell. */
+    m->zeroes = f_type != FUSE_SUPER_MAGIC;
+}
+
+/* Find out what the file system can promise; @fd is an object in it. */
+static int mount_probe(struct mount *m, const struct statx *stx, int fd)
 {
     struct statfs sfs;
-    cleanup_close int opened = -1;
-    int fd = dirfd;
+    struct fhandle h;
 
-    if (*name) {
-        opened = open_child_path(dirfd, name);
-        if (opened < 0)
-            return opened;
-        fd = opened;
-    }
     if (fstatfs(fd, &sfs) < 0)
         return -errno;
+    mount_type(m, (int64_t)sfs.f_type);
     m->mnt_id = stx->stx_mnt_id;
     m->dev_major = stx->stx_dev_major;
     m->dev_minor = stx->stx_dev_minor;
-    m->f_type = (int64_t)sfs.f_type;
-    m->local = is_local(m->f_type);
-    m->controls = is_controls(m->f_type);
-    /* Linux hands the mode to a FUSE server unread, and not each server reads it: GlusterFS 10 allocates, zeroes
-     * nothing and reports success. Which server it is nobody can tell. */
-    m->zeroes = m->f_type != FUSE_SUPER_MAGIC;
     m->fd = -1;
-    struct fhandle *h = NULL;
     m->handles = m->f_type != FUSE_SUPER_MAGIC && fhandle_get(fd, "", &h) == 0;
-    free(h);
     if ((stx->stx_mask & STATX_BTIME) && m->f_type != OVERLAYFS_SUPER_MAGIC)
         m->stamp = STAMP_BTIME;
     else if (m->handles)
@@ -192,29 +232,118 @@ static int mount_probe(struct mount *m, const struct statx *stx, int dirfd, cons
     return 0;
 }
 
-static int mount_find_locked(struct mounts *ms, const struct statx *stx, int dirfd,
-                             const char *name)
-{
-    uint32_t b = mount_hash(stx);
+/* ---- kept records ------------------------------------------------------------------------- */
 
-    for (uint32_t i = ms->bucket[b]; i; i = ms->next[i - 1])
-        if (mount_is(mount_at(ms, (uint16_t)(i - 1)), stx))
-            return (int)(i - 1);
+static void place_of_fd(int fd, int proc_fd, char place[static PLACE_MAX])
+{
+    char path[12];
+
+    tree_proc_path(path, fd);
+    ssize_t n = readlinkat(proc_fd, path, place, PLACE_MAX);
+    if (n < 0 || n >= (ssize_t)PLACE_MAX)
+        n = 0;
+    place[n] = '\0';
+}
+
+/* Is @place at or below @top? Return: by how many bytes of path; -1: it is not. */
+static int depth_below(const char *top, const char *place)
+{
+    size_t n = strlen(top);
+
+    if (n == 1 && top[0] == '/')
+        n = 0;
+    if (strncmp(top, place, n) != 0 || (place[n] != '\0' && place[n] != '/'))
+        return -1;
+    return (int)strlen(place + n);
+}
+
+static bool promises_the_same(const struct mount *m, const struct mount *probed)
+{
+    return m->dev_major == probed->dev_major && m->dev_minor == probed->dev_minor &&
+           m->f_type == probed->f_type && m->stamp == probed->stamp &&
+           m->handles == probed->handles;
+}
+
+/* The kept record that is this mount's. Return: index, or -1. Lock held. */
+static int find_unmet(struct mounts *ms, const struct mount *probed, const char *place)
+{
+    int best = -1, best_depth = INT_MAX;
+
+    for (uint32_t i = 0; ms->n_unmet && i < ms->n; i++) {
+        const struct mount *m = mount_at(ms, (uint16_t)i);
+        if (m->mnt_id != MOUNT_UNMET || !promises_the_same(m, probed))
+            continue;
+        int depth = depth_below(ms->kept->at[i].place, place);
+        if (depth >= 0 && depth < best_depth) {
+            best = (int)i;
+            best_depth = depth;
+        }
+    }
+    return best;
+}
+
+static void record_mount(struct mounts *ms, uint32_t index, const struct mount *m,
+                         const char *place)
+{
+    struct mount_record *r = &ms->kept->at[index];
+
+    *r = (struct mount_record){.dev_major = m->dev_major,
+                               .dev_minor = m->dev_minor,
+                               .f_type = m->f_type,
+                               .stamp = (uint8_t)m->stamp,
+                               .handles = m->handles};
+    memcpy(r->place, place, strlen(place) + 1);
+    atomic_store_explicit(&ms->kept->n, index + 1, memory_order_release);
+}
+
+int mounts_begin(struct mounts *ms)
+{
+    uint32_t n = keep_resumes(ms->keep) ? atomic_load(&ms->kept->n) : 0;
+
+    if (n == 0 || n > MAX_MOUNTS) {
+        atomic_store(&ms->kept->n, 0);
+        return 0;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        const struct mount_record *r = &ms->kept->at[i];
+        struct mount *m = calloc(1, sizeof(*m));
+        if (!m)
+            return -ENOMEM;
+        mount_type(m, r->f_type);
+        m->mnt_id = MOUNT_UNMET;
+        m->dev_major = r->dev_major;
+        m->dev_minor = r->dev_minor;
+        m->stamp = r->stamp;
+        m->handles = r->handles;
+        m->fd = -1;
+        atomic_store_explicit(&ms->at[i], m, memory_order_release);
+        ms->n = i + 1;
+    }
+    ms->n_unmet = n;
+    return 0;
+}
+
+/* ---- finding ------------------------------------------------------------------------------ */
+
+static void link_mount(struct mounts *ms, uint32_t index, uint32_t bucket)
+{
+    ms->next[index] = ms->bucket[bucket];
+    ms->bucket[bucket] = (uint16_t)(index + 1);
+}
+
+static int new_mount(struct mounts *ms, struct mount *probed, const char *place, uint32_t bucket)
+{
     if (ms->n == MAX_MOUNTS) {
         log_warn_limited("more than %u mounts in the share: refusing another", MAX_MOUNTS);
         return -ENFILE;
     }
-    struct mount *m = calloc(1, sizeof(*m));
+    struct mount *m = malloc(sizeof(*m));
     if (!m)
         return -ENOMEM;
-    int r = mount_probe(m, stx, dirfd, name);
-    if (r < 0) {
-        free(m);
-        return r;
-    }
+    *m = *probed;
     uint32_t index = ms->n++;
-    ms->next[index] = ms->bucket[b];
-    ms->bucket[b] = (uint16_t)(index + 1);
+    record_mount(ms, index, m, place);
+    link_mount(ms, index, bucket);
     atomic_store_explicit(&ms->at[index], m, memory_order_release);
     if (m->controls)
         log_warn("the share shows controls of the host's kernel (file system type %#llx): a guest "
@@ -226,6 +355,45 @@ static int mount_find_locked(struct mounts *ms, const struct statx *stx, int dir
               : m->stamp == STAMP_HANDLE ? "file handle"
                                          : "open descriptor");
     return (int)index;
+}
+
+/* Not met yet by this process; @dirfd/@name reach an object in it. */
+static int meet_mount(struct mounts *ms, const struct statx *stx, int dirfd, const char *name,
+                      uint32_t bucket)
+{
+    cleanup_close int opened = -1;
+    struct mount probed = {0};
+    char place[PLACE_MAX];
+    int fd = dirfd;
+
+    if (*name) {
+        opened = open_child_path(dirfd, name);
+        if (opened < 0)
+            return opened;
+        fd = opened;
+    }
+    int r = mount_probe(&probed, stx, fd);
+    if (r < 0)
+        return r;
+    place_of_fd(fd, ms->proc_fd, place);
+    int index = find_unmet(ms, &probed, place);
+    if (index < 0)
+        return new_mount(ms, &probed, place, bucket);
+    __atomic_store_n(&mount_at(ms, (uint16_t)index)->mnt_id, probed.mnt_id, __ATOMIC_RELAXED);
+    ms->n_unmet--;
+    link_mount(ms, (uint32_t)index, bucket);
+    return index;
+}
+
+static int mount_find_locked(struct mounts *ms, const struct statx *stx, int dirfd,
+                             const char *name)
+{
+    uint32_t b = mount_hash(stx);
+
+    for (uint32_t i = ms->bucket[b]; i; i = ms->next[i - 1])
+        if (mount_is(mount_at(ms, (uint16_t)(i - 1)), stx))
+            return (int)(i - 1);
+    return meet_mount(ms, stx, dirfd, name, b);
 }
 
 int mount_find(struct mounts *ms, uint16_t hint, const struct statx *stx, int dirfd,

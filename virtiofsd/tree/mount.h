@@ -6,7 +6,10 @@
  * it is local, and a descriptor for open_by_handle_at(). Records live until the tree goes; there are at
  * most 65535, and a lookup that would need one more fails with -ENFILE.
  *
- * Locks: one mutex guards the table and mount_fd; other fields are constant.
+ * What inodes need of it over a restart is kept (KEEP_MOUNTS). The next worker has a mount namespace of its own,
+ * where mounts have other ids; which is which shows when one is met again, by device and place.
+ *
+ * Locks: one mutex guards the table, mnt_id and fd; other fields are constant.
  */
 #ifndef VIOFS_MOUNT_H
 #define VIOFS_MOUNT_H
@@ -22,7 +25,7 @@ enum mount_stamp {
 };
 
 struct mount {
-    uint64_t mnt_id;
+    uint64_t mnt_id; /* MOUNT_UNMET: of another worker's, and not met by this one yet */
     uint32_t dev_major, dev_minor;
     int64_t f_type; /* statfs */
     enum mount_stamp stamp;
@@ -34,9 +37,16 @@ struct mount {
     int fd; /* a directory inside the mount, or -1: for open_by_handle_at() */
 };
 
+#define MOUNT_UNMET UINT64_MAX
+
+struct keep;
 struct mounts;
 
-int mounts_new(struct mounts **mounts);
+/** mounts_new() - an empty table, or one that mounts_begin() fills. 0 or -errno. */
+int mounts_new(struct mounts **mounts, struct keep *k, int proc_fd);
+/** mounts_begin() - what was kept, or nothing, is there now. 0 or -ENOMEM. */
+int mounts_begin(struct mounts *mounts);
+uint32_t mounts_count(struct mounts *mounts);
 void mounts_free(struct mounts *mounts);
 struct mount *mount_at(struct mounts *mounts, uint16_t index);
 

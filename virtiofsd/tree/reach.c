@@ -93,14 +93,12 @@ bool identity_is(const struct identity *id, const struct inode *inode)
 
 static int stamp_from_handle(int fd, int dirfd, const char *name, uint64_t *stamp)
 {
-    struct fhandle *h = NULL;
+    struct fhandle h;
     int r = fd >= 0 ? fhandle_get(fd, "", &h) : fhandle_get(dirfd, name, &h);
 
-    if (r < 0)
-        return r;
-    *stamp = fhandle_hash(h);
-    free(h);
-    return 0;
+    if (r == 0)
+        *stamp = fhandle_hash(&h);
+    return r;
 }
 
 int identify(struct tree *t, uint16_t hint, const struct statx *stx, int fd, int dirfd,
@@ -161,43 +159,34 @@ struct inode *inode_place(struct tree *t, struct inode *inode, char name[static 
     struct inode *parent = NULL;
 
     pthread_mutex_lock(&s->lock);
-    if (inode->parent && inode->name) {
-        parent = inode_ref(slot_inode(t, inode->parent));
-        memcpy(name, inode->name, strlen(inode->name) + 1);
-    }
+    uint32_t slot = place_of(inode).parent;
+    if (slot && inode_name(t, inode, name))
+        parent = inode_ref(slot_inode(t, slot));
     pthread_mutex_unlock(&s->lock);
     return parent;
 }
 
-static int open_by_handle(struct tree *t, struct inode *inode)
+static int open_by_handle(struct tree *t, struct inode *inode, int flags)
 {
-    struct mount *m = inode_mount(t, inode);
-    struct fhandle *copy = NULL;
-    struct shard *s = inode_shard(t, inode);
+    struct fhandle h;
 
-    if (!t->p.can_handles)
-        return -ESTALE;
-    pthread_mutex_lock(&s->lock);
-    if (inode->handle) {
-        size_t bytes = sizeof(*copy) + inode->handle->bytes;
-        copy = malloc(bytes);
-        if (copy)
-            memcpy(copy, inode->handle, bytes);
-    }
-    pthread_mutex_unlock(&s->lock);
-    if (!copy)
-        return -ESTALE;
-    int mfd = mount_handle_fd(t->mounts, m, -1, 0, -1);
-    int fd = mfd < 0 ? -ESTALE : fhandle_open(mfd, copy, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    free(copy);
-    return fd;
+    if (!inode_handle(t, inode, &h))
+        return -ENODATA;
+    int mfd = mount_handle_fd(t->mounts, inode_mount(t, inode), -1, 0, -1);
+    return mfd < 0 ? mfd : fhandle_open(mfd, &h, flags);
+}
+
+static int open_path_by_handle(struct tree *t, struct inode *inode)
+{
+    return t->p.can_handles ? open_by_handle(t, inode, O_PATH | O_NOFOLLOW | O_CLOEXEC) : -ESTALE;
 }
 
 /* Open @inode, whose parent's descriptor is @dirfd (-1: only its handle can help). O_PATH or -errno. */
 static int open_identified(struct tree *t, struct inode *inode, int dirfd, const char *name)
 {
     for (int way = dirfd >= 0 ? 0 : 1; way < 2; way++) {
-        cleanup_close int fd = way == 0 ? open_child_path(dirfd, name) : open_by_handle(t, inode);
+        cleanup_close int fd =
+            way == 0 ? open_child_path(dirfd, name) : open_path_by_handle(t, inode);
         if (fd < 0) {
             if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM)
                 return steal_fd(&fd);
@@ -350,30 +339,6 @@ int inode_stat(struct tree *t, struct inode *inode, struct statx *stx)
 
 /* ---- open for I/O ------------------------------------------------------------------------- */
 
-/*
- * By file handle: one call, and as sure as identity can be, since a handle carries a generation and a file's
- * type never changes. Reopening through /proc costs about twice a plain open.
- */
-static int open_by_known_handle(struct tree *t, struct inode *inode, int flags)
-{
-    struct mount *m = inode_mount(t, inode);
-    union {
-        struct fhandle h;
-        uint8_t room[sizeof(struct fhandle) + MAX_HANDLE_SZ];
-    } copy;
-    struct shard *s = inode_shard(t, inode);
-
-    pthread_mutex_lock(&s->lock);
-    bool has = inode->handle != NULL;
-    if (has)
-        memcpy(&copy, inode->handle, sizeof(copy.h) + inode->handle->bytes);
-    pthread_mutex_unlock(&s->lock);
-    if (!has)
-        return -ENODATA;
-    int mfd = mount_handle_fd(t->mounts, m, -1, 0, -1);
-    return mfd < 0 ? mfd : fhandle_open(mfd, &copy.h, flags);
-}
-
 static int open_by_proc(struct tree *t, struct inode *inode, int flags, struct inode_fd *hold)
 {
     struct inode_fd f;
@@ -413,8 +378,12 @@ int inode_open(struct tree *t, struct inode *inode, int flags, struct inode_fd *
     if (type == S_IFREG && inode_on_controls(t, inode))
         return -EACCES;
     flags |= O_CLOEXEC | O_NOCTTY;
+    /*
+     * By file handle: one call, and as sure as identity can be, since a handle carries a generation and a file's
+     * type never changes. Reopening through /proc costs about twice a plain open.
+     */
     if (type == S_IFREG && t->p.can_handles)
-        fd = open_by_known_handle(t, inode, flags);
+        fd = open_by_handle(t, inode, flags);
     if (fd == -ENODATA || fd == -ESTALE || fd == -EBADF)
         return open_by_proc(t, inode, flags, hold);
     if (hold && fd >= 0)

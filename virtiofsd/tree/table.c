@@ -4,14 +4,17 @@
  *
  * Theory of operation
  *
- *   A node id is a slot number (low half) and the slot's generation (high half). Slots live in chunks
- *   of 4096 that are aligned to their size; a chunk's slot 0 is never an inode but holds the chunk's
- *   number, so that an inode pointer gives its slot without storing it. Generations grow when a slot is
- *   freed: an id is never used twice.
+ *   A node id is a slot number (low half) and the slot's generation (high half). Slots are an array in kept
+ *   memory (keep/keep.h), 64 bytes each, mapped once in its full size and touched as it is used. Generations grow
+ *   when a slot is freed: an id is never used twice.
  *
  *   inode_get() takes a reference if the count is not zero and then checks the generation. The slot
  *   may have been freed and taken again between the two steps, but a reference on the wrong inode is
- *   simply put back: memory is never returned, so looking is always safe.
+ *   simply put back: memory is not returned while anybody might look, so looking is always safe.
+ *
+ *   This process may end between any two instructions, and the next one finds the slots (resume.c). So what a
+ *   slot says is stored first, and then, in one store, what makes it count: nlookup for an inode, parent and
+ *   name together for its place. What goes is taken away in the opposite order.
  *
  *   Identities are found through 64 shards, each a mutex and a chained hash of slot numbers (4 bytes a
  *   bucket, at most half of them used, 4 a link).
@@ -22,31 +25,12 @@
  */
 #include "tree/tree_int.h"
 #include "host/log.h"
+#include "tree/region.h"
 
 #define INITIAL_BUCKETS 64u
 #define NEAR_BITS       8
 #define NEAR_MASK       ((1u << NEAR_BITS) - 1)
-
-/* Slot 0 of each chunk. */
-static uint32_t *chunk_base(struct inode *chunk)
-{
-    return (uint32_t *)(void *)&chunk->ino;
-}
-
-struct inode *slot_inode(struct tree *t, uint32_t slot)
-{
-    struct inode *chunk = atomic_load_explicit(&t->chunk[slot >> CHUNK_BITS], memory_order_acquire);
-
-    return chunk ? &chunk[slot & (CHUNK_SLOTS - 1)] : NULL;
-}
-
-uint32_t inode_slot(const struct inode *inode)
-{
-    uintptr_t base = (uintptr_t)inode & ~(uintptr_t)(CHUNK_SLOTS * sizeof(struct inode) - 1);
-    struct inode *chunk = (struct inode *)base;
-
-    return *chunk_base(chunk) + (uint32_t)(inode - chunk);
-}
+#define TABLE_VERSION   1u
 
 uint64_t inode_id(const struct inode *inode)
 {
@@ -84,6 +68,12 @@ bool inode_on_other_mount(const struct inode *inode, const struct inode *parent)
     return inode->mount != parent->mount;
 }
 
+void inode_unkeep(struct tree *t, struct inode *inode)
+{
+    if (atomic_fetch_and(&inode->flags, (uint8_t)~INODE_KEPT) & INODE_KEPT)
+        keep_drop(t->p.keep, KEEP_INODE, inode_slot(inode));
+}
+
 void inode_linked(struct inode *inode, bool linked)
 {
     if (linked)
@@ -114,10 +104,10 @@ struct inode *inode_get(struct tree *t, uint64_t id)
 {
     uint32_t slot = (uint32_t)id;
 
-    if (slot >> CHUNK_BITS >= MAX_CHUNKS || (slot & (CHUNK_SLOTS - 1)) == 0)
+    if (slot == 0 || slot >= MAX_SLOTS)
         return NULL;
     struct inode *inode = slot_inode(t, slot);
-    if (!inode || !inode_try_ref(inode))
+    if (!inode_try_ref(inode))
         return NULL;
     if (atomic_load_explicit(&inode->gen, memory_order_relaxed) != id >> 32) {
         inode_put(t, inode);
@@ -158,6 +148,12 @@ struct shard *hash_shard(struct tree *t, uint64_t hash)
 struct shard *inode_shard(struct tree *t, const struct inode *inode)
 {
     return hash_shard(t, inode_hash(inode));
+}
+
+/* The arena's lane that the shard's lock guards. */
+static unsigned shard_lane(const struct tree *t, const struct shard *s)
+{
+    return (unsigned)(s - t->shard);
 }
 
 static uint32_t *hash_bucket(struct shard *s, uint64_t hash)
@@ -202,6 +198,19 @@ static void shard_grow(struct tree *t, struct shard *s)
     free(old);
 }
 
+/* Of a shard that is empty. Failure is harmless. */
+static void shard_shrink(struct shard *s)
+{
+    uint32_t *bucket = s->count == 0 && s->mask >= INITIAL_BUCKETS
+                           ? calloc(INITIAL_BUCKETS, sizeof(*bucket))
+                           : NULL;
+    if (!bucket)
+        return;
+    free(s->bucket);
+    s->bucket = bucket;
+    s->mask = INITIAL_BUCKETS - 1;
+}
+
 void table_hash(struct tree *t, struct shard *s, uint64_t hash, struct inode *inode)
 {
     /* At most half full: to learn that an inode is new should not cost a look at another's cache line. */
@@ -229,28 +238,21 @@ static void table_unhash(struct tree *t, struct shard *s, struct inode *inode)
 
 /* ---- slots -------------------------------------------------------------------------------- */
 
-/* Next never-used slot; alloc_lock held. 0 when the table is full or memory is short. */
+/* Next never-used slot; alloc_lock held. 0 when the table is full. */
 static uint32_t slot_extend(struct tree *t)
 {
-    if ((t->n_slots & (CHUNK_SLOTS - 1)) == 0) {
-        if (t->n_slots >> CHUNK_BITS == MAX_CHUNKS ||
-            (t->p.max_inodes && t->n_slots >= t->p.max_inodes)) {
-            log_warn_limited("the guest knows %u inodes and may not know more", t->n_slots);
-            return 0;
-        }
-        size_t bytes = CHUNK_SLOTS * sizeof(struct inode);
-        struct inode *chunk = aligned_alloc(bytes, bytes);
-        if (!chunk)
-            return 0;
-        memset(chunk, 0, sizeof(*chunk));
-        *chunk_base(chunk) = t->n_slots;
-        atomic_store_explicit(&t->chunk[t->n_slots >> CHUNK_BITS], chunk, memory_order_release);
-        /* Ids of slots that were never used may be probed: they must read as dead. */
-        for (uint32_t i = 1; i < CHUNK_SLOTS; i++)
-            atomic_store_explicit(&chunk[i].refs, 0, memory_order_relaxed);
-        t->n_slots++;
+    uint32_t slot = atomic_load_explicit(&t->head->n_slots, memory_order_relaxed);
+
+    if (slot == MAX_SLOTS || (t->p.max_inodes && slot > t->p.max_inodes)) {
+        log_warn_limited("the guest knows %u inodes and may not know more", slot);
+        return 0;
     }
-    return t->n_slots++;
+    struct inode *inode = slot_inode(t, slot);
+    inode->slot = slot;
+    inode->nlookup = 0;
+    atomic_store_explicit(&inode->gen, 0, memory_order_relaxed);
+    atomic_store_explicit(&t->head->n_slots, slot + 1, memory_order_release);
+    return slot;
 }
 
 /* alloc_lock held; statistics read the number without it. */
@@ -272,8 +274,6 @@ struct inode *table_new(struct tree *t, const struct identity *id, mode_t type)
     } else {
         slot = slot_extend(t);
         inode = slot ? slot_inode(t, slot) : NULL;
-        if (inode)
-            atomic_store_explicit(&inode->gen, 0, memory_order_relaxed);
     }
     count_inodes(t, inode ? 1 : 0);
     pthread_mutex_unlock(&t->alloc_lock);
@@ -283,13 +283,8 @@ struct inode *table_new(struct tree *t, const struct identity *id, mode_t type)
     inode->stamp = id->stamp;
     inode->mount = id->mount;
     inode->type = (uint8_t)((type & S_IFMT) >> 12);
-    inode->nlookup = 0;
-    inode->next = 0;
-    inode->parent = 0;
-    inode->name = NULL;
-    inode->handle = NULL;
+    inode->next = 0; /* nlookup, place, handle and flags are 0 in a slot that is free */
     atomic_store_explicit(&inode->fd, 0, memory_order_relaxed);
-    inode->flags = 0;
     atomic_store_explicit(&inode->refs, 1, memory_order_release);
     return inode;
 }
@@ -298,31 +293,33 @@ struct inode *table_new(struct tree *t, const struct identity *id, mode_t type)
 static struct inode *inode_destroy(struct tree *t, struct inode *inode)
 {
     struct shard *s = inode_shard(t, inode);
+    unsigned lane = shard_lane(t, s);
 
     pthread_mutex_lock(&s->lock);
-    if (inode->flags & INODE_HASHED)
+    uint8_t flags = inode->flags;
+    if (flags & INODE_HASHED)
         table_unhash(t, s, inode);
-    bool covered = inode->flags & INODE_COVERED;
+    struct place was = place_of(inode);
+    place_set(inode, (struct place){0, 0});
+    uint32_t handle = inode->handle;
+    __atomic_store_n(&inode->handle, 0, __ATOMIC_RELEASE);
+    arena_drop(t->arena, lane, was.name);
+    arena_drop(t->arena, lane, handle);
     inode->flags = 0;
-    char *name = inode->name;
-    struct fhandle *handle = inode->handle;
-    inode->name = NULL;
-    inode->handle = NULL;
-    struct inode *parent = inode->parent ? slot_inode(t, inode->parent) : NULL;
     pthread_mutex_unlock(&s->lock);
 
-    if (covered)
+    if (flags & INODE_COVERED)
         t->uncover(t->uncover_ctx, inode_id(inode));
     fdcache_drop(t, inode);
-    free(name);
-    free(handle);
+    if (flags & INODE_KEPT)
+        keep_drop(t->p.keep, KEEP_INODE, inode_slot(inode));
     pthread_mutex_lock(&t->alloc_lock);
     atomic_fetch_add_explicit(&inode->gen, 1, memory_order_relaxed);
     inode->next = t->free_head;
     t->free_head = inode_slot(inode);
     count_inodes(t, -1);
     pthread_mutex_unlock(&t->alloc_lock);
-    return parent;
+    return was.parent ? slot_inode(t, was.parent) : NULL;
 }
 
 void inode_put(struct tree *t, struct inode *inode)
@@ -337,30 +334,51 @@ struct inode *inode_parent(struct tree *t, struct inode *inode)
     struct shard *s = inode_shard(t, inode);
 
     pthread_mutex_lock(&s->lock);
-    struct inode *parent = inode->parent ? slot_inode(t, inode->parent) : inode;
-    inode_ref(parent);
+    uint32_t slot = place_of(inode).parent;
+    struct inode *parent = inode_ref(slot ? slot_inode(t, slot) : inode);
     pthread_mutex_unlock(&s->lock);
     return parent;
+}
+
+bool inode_name(struct tree *t, const struct inode *inode, char name[static NAME_MAX + 1])
+{
+    struct place p = place_of(inode);
+    size_t len;
+
+    if (!p.name)
+        return false;
+    const void *bytes = arena_at(t->arena, p.name, &len);
+    memcpy(name, bytes, len);
+    name[len] = '\0';
+    return true;
+}
+
+static bool is_named(struct tree *t, uint32_t block, const char *name, size_t len)
+{
+    size_t has;
+    const void *bytes = arena_at(t->arena, block, &has);
+
+    return has == len && memcmp(bytes, name, len) == 0;
 }
 
 struct inode *inode_set_name(struct tree *t, struct inode *inode, struct inode *parent,
                              const char *name)
 {
-    uint32_t slot = inode_slot(parent);
+    struct place was = place_of(inode), is = {inode_slot(parent), 0};
+    unsigned lane = shard_lane(t, inode_shard(t, inode));
+    size_t len = strlen(name);
 
-    if (inode->parent == 0 && inode->name == NULL && inode == slot_inode(t, TREE_ROOT_ID))
+    if (inode_slot(inode) == TREE_ROOT_ID)
         return NULL; /* the root has no name */
-    if (inode->parent == slot && inode->name && strcmp(inode->name, name) == 0)
+    if (was.parent == is.parent && was.name && is_named(t, was.name, name, len))
         return NULL;
-    char *copy = strdup(name);
-    if (!copy)
+    is.name = len <= NAME_MAX ? arena_store(t->arena, lane, name, len) : 0;
+    if (!is.name)
         return NULL; /* the old name stays: at worst the inode goes stale */
-    struct inode *old = inode->parent ? slot_inode(t, inode->parent) : NULL;
-    free(inode->name);
-    inode->name = copy;
-    inode->parent = slot;
     inode_ref(parent);
-    return old;
+    place_set(inode, is);
+    arena_drop(t->arena, lane, was.name);
+    return was.parent ? slot_inode(t, was.parent) : NULL;
 }
 
 struct inode *inode_unname(struct tree *t, struct inode *inode)
@@ -368,12 +386,40 @@ struct inode *inode_unname(struct tree *t, struct inode *inode)
     struct shard *s = inode_shard(t, inode);
 
     pthread_mutex_lock(&s->lock);
-    struct inode *old = inode->parent ? slot_inode(t, inode->parent) : NULL;
-    inode->parent = 0;
-    free(inode->name);
-    inode->name = NULL;
+    struct place was = place_of(inode);
+    place_set(inode, (struct place){0, 0});
+    arena_drop(t->arena, shard_lane(t, s), was.name);
     pthread_mutex_unlock(&s->lock);
-    return old;
+    return was.parent ? slot_inode(t, was.parent) : NULL;
+}
+
+bool inode_handle(struct tree *t, struct inode *inode, struct fhandle *h)
+{
+    struct shard *s = inode_shard(t, inode);
+
+    pthread_mutex_lock(&s->lock);
+    bool has = inode->handle;
+    if (has) {
+        size_t len;
+        const void *bytes = arena_at(t->arena, inode->handle, &len);
+        memcpy(&h->type, bytes, len);
+        h->bytes = (uint32_t)(len - sizeof(h->type));
+    }
+    pthread_mutex_unlock(&s->lock);
+    return has;
+}
+
+void inode_keep_handle(struct tree *t, struct inode *inode, const struct fhandle *h)
+{
+    struct shard *s = inode_shard(t, inode);
+
+    pthread_mutex_lock(&s->lock);
+    if (!inode->handle) {
+        uint32_t block =
+            arena_store(t->arena, shard_lane(t, s), &h->type, sizeof(h->type) + h->bytes);
+        __atomic_store_n(&inode->handle, block, __ATOMIC_RELEASE);
+    }
+    pthread_mutex_unlock(&s->lock);
 }
 
 int tree_forget(struct tree *t, uint64_t id, uint64_t n)
@@ -406,9 +452,14 @@ int tree_forget(struct tree *t, uint64_t id, uint64_t n)
 
 int table_init(struct tree *t)
 {
-    t->chunk = calloc(MAX_CHUNKS, sizeof(*t->chunk));
-    if (!t->chunk)
-        return -ENOMEM;
+    int r = arena_new(&t->arena, t->p.keep);
+
+    if (r < 0)
+        return r;
+    t->head =
+        keep_map(t->p.keep, KEEP_INODES, sizeof(struct inode) * (size_t)MAX_SLOTS, TABLE_VERSION);
+    if (!t->head)
+        return -errno;
     pthread_mutex_init(&t->alloc_lock, NULL);
     pthread_mutex_init(&t->move_lock, NULL);
     for (uint32_t i = 0; i < SHARDS; i++) {
@@ -428,12 +479,37 @@ void table_free(struct tree *t)
         free(t->shard[i].bucket);
         pthread_mutex_destroy(&t->shard[i].lock);
     }
-    if (t->chunk)
-        for (uint32_t c = 0; c < MAX_CHUNKS && t->chunk[c]; c++)
-            free(t->chunk[c]);
-    free(t->chunk);
+    if (t->head)
+        keep_unmap(t->p.keep, t->head);
+    arena_free(t->arena);
     pthread_mutex_destroy(&t->alloc_lock);
     pthread_mutex_destroy(&t->move_lock);
+}
+
+/*
+ * The memory of a table that holds nothing but the root goes back. Ids begin anew then, as they may in a session that
+ * does. What is put late, by a request that has outlived its session, keeps the memory as it is.
+ */
+static void table_shrink(struct tree *t)
+{
+    struct inode *root = slot_inode(t, TREE_ROOT_ID);
+    struct shard *s = inode_shard(t, root);
+
+    pthread_mutex_lock(&s->lock);
+    pthread_mutex_lock(&t->alloc_lock);
+    uint32_t n = t->head->n_slots;
+    if (n > TREE_ROOT_ID + 1 && atomic_load(&t->n_inodes) == 1) {
+        root->handle = 0;
+        atomic_store_explicit(&t->head->n_slots, TREE_ROOT_ID + 1, memory_order_release);
+        t->free_head = 0;
+        region_give_back(slot_inode(t, TREE_ROOT_ID + 1),
+                         (size_t)(n - TREE_ROOT_ID - 1) * sizeof(struct inode));
+        arena_clear(t->arena);
+        for (uint32_t i = 0; i < SHARDS; i++)
+            shard_shrink(&t->shard[i]);
+    }
+    pthread_mutex_unlock(&t->alloc_lock);
+    pthread_mutex_unlock(&s->lock);
 }
 
 /*
@@ -442,15 +518,16 @@ void table_free(struct tree *t)
  */
 void tree_reset(struct tree *t)
 {
-    for (uint32_t slot = 2; slot < t->n_slots; slot++) {
-        if ((slot & (CHUNK_SLOTS - 1)) == 0)
-            continue;
+    uint32_t n = t->head->n_slots;
+
+    for (uint32_t slot = TREE_ROOT_ID + 1; slot < n; slot++) {
         struct inode *inode = slot_inode(t, slot);
         if (atomic_load_explicit(&inode->refs, memory_order_relaxed) == 0 || inode->nlookup == 0)
             continue;
         inode->nlookup = 0;
         inode_put(t, inode);
     }
+    table_shrink(t);
 }
 
 uint64_t tree_inodes(void *tree)

@@ -11,36 +11,59 @@
 #include "tree/tree_int.h"
 
 /* The root has id 1, a descriptor that is never evicted, and no name. */
+static int root_open(struct tree *t, struct inode *root)
+{
+    struct inode_fd f;
+    int fd = fcntl(t->p.root_fd, F_DUPFD_CLOEXEC, 0);
+
+    if (fd < 0)
+        return -errno;
+    fdcache_install(t, root, fd, FD_KEEP, &f);
+    inode_fd_put(t, &f);
+    return 0;
+}
+
+static int root_identify(struct tree *t, struct statx *stx, struct identity *id)
+{
+    if (statx(t->p.root_fd, "", AT_EMPTY_PATH, TREE_STATX_MASK, stx) < 0)
+        return -errno;
+    if (!S_ISDIR(stx->stx_mode) && !S_ISREG(stx->stx_mode))
+        return -ENOTDIR;
+    return identify(t, 0, stx, t->p.root_fd, -1, "", id);
+}
+
 static int root_make(struct tree *t)
 {
     struct statx stx;
     struct identity id;
-    struct inode_fd f;
+    int r = root_identify(t, &stx, &id);
 
-    if (statx(t->p.root_fd, "", AT_EMPTY_PATH, TREE_STATX_MASK, &stx) < 0)
-        return -errno;
-    if (!S_ISDIR(stx.stx_mode) && !S_ISREG(stx.stx_mode))
-        return -ENOTDIR;
-    int r = identify(t, 0, &stx, t->p.root_fd, -1, "", &id);
     if (r < 0)
         return r;
-    int fd = fcntl(t->p.root_fd, F_DUPFD_CLOEXEC, 0);
-    if (fd < 0)
-        return -errno;
+    t->head->n_slots = TREE_ROOT_ID;
     struct inode *root = table_new(t, &id, stx.stx_mode);
-    if (!root) {
-        close(fd);
+    if (!root)
         return -ENOMEM;
-    }
     if (inode_id(root) != TREE_ROOT_ID)
         abort(); /* the first slot of an empty table */
-    fdcache_install(t, root, fd, FD_KEEP, &f);
-    inode_fd_put(t, &f);
     struct shard *s = inode_shard(t, root);
     pthread_mutex_lock(&s->lock);
     table_hash(t, s, identity_hash(&id), root);
     pthread_mutex_unlock(&s->lock);
-    return 0; /* its first reference is never put before tree_free() */
+    return root_open(t, root); /* its first reference is never put before tree_free() */
+}
+
+/* The root that another worker made: it must be the directory that is shared now. */
+static int root_resume(struct tree *t)
+{
+    struct inode *root = slot_inode(t, TREE_ROOT_ID);
+    struct statx stx;
+    struct identity id;
+    int r = root_identify(t, &stx, &id);
+
+    if (r < 0)
+        return r;
+    return identity_is(&id, root) ? root_open(t, root) : -ESTALE;
 }
 
 /* --inode-file-handles=mandatory is a promise: find out now whether it can be kept. */
@@ -64,6 +87,27 @@ static int check_handles(struct tree *t)
     return -EOPNOTSUPP;
 }
 
+/* Everything that needs what is in kept memory. */
+static int begin(struct tree *t)
+{
+    int r = mounts_begin(t->mounts);
+    bool resumes = keep_resumes(t->p.keep) && t->head->n_slots > TREE_ROOT_ID;
+
+    if (r == 0 && resumes)
+        r = resume_begin(t);
+    if (r == 0)
+        r = resumes ? root_resume(t) : root_make(t);
+    t->begun = r == 0;
+    if (r < 0)
+        log_error("cannot set up the shared directory: %s", strerror(-r));
+    return r == 0 ? check_handles(t) : r;
+}
+
+int tree_resume(struct tree *t)
+{
+    return begin(t);
+}
+
 int tree_new(struct tree **out, const struct tree_params *p)
 {
     struct tree *t = aligned_alloc(64, sizeof(*t));
@@ -72,17 +116,15 @@ int tree_new(struct tree **out, const struct tree_params *p)
         return -ENOMEM;
     memset(t, 0, sizeof(*t));
     t->p = *p;
-    int r = mounts_new(&t->mounts);
+    int r = mounts_new(&t->mounts, p->keep, p->proc_fd);
     if (r == 0)
         r = table_init(t);
     if (r == 0)
         r = fdcache_init(&t->fds, p->max_fds);
-    if (r == 0)
-        r = root_make(t);
     if (r < 0)
         log_error("cannot set up the shared directory: %s", strerror(-r));
-    if (r == 0)
-        r = check_handles(t);
+    else if (!keep_resumes(p->keep))
+        r = begin(t);
     if (r < 0) {
         tree_free(t);
         return r;
@@ -95,7 +137,8 @@ void tree_free(struct tree *t)
 {
     if (!t)
         return;
-    if (t->chunk && t->n_slots > TREE_ROOT_ID) {
+    /* A supervised worker's tables are the next one's. */
+    if (t->begun && !keep_is_supervised(t->p.keep)) {
         tree_reset(t);
         inode_put(t, slot_inode(t, TREE_ROOT_ID));
     }

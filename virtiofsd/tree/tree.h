@@ -31,6 +31,7 @@
 #include <sys/stat.h>
 
 #include "conf.h"
+#include "keep/keep.h"
 
 #define TREE_ROOT_ID 1u
 
@@ -39,17 +40,58 @@ struct inode;
 struct mount;
 
 struct tree_params {
-    int root_fd;      /* borrowed; O_PATH */
-    int proc_fd;      /* borrowed; /proc/self/fd */
-    bool can_handles; /* open_by_handle_at is permitted */
+    struct keep *keep; /* where the tables live; NULL: in private memory */
+    int root_fd;       /* borrowed; O_PATH */
+    int proc_fd;       /* borrowed; /proc/self/fd */
+    bool can_handles;  /* open_by_handle_at is permitted */
     enum conf_handles handles;
     uint32_t max_fds;    /* size of the descriptor cache, at least 16 */
     uint32_t max_inodes; /* bound of the table; 0: as many as ids can name (268 million) */
 };
 
-/** tree_new() - Return: 0 or -errno (message printed) */
+/**
+ * tree_new() - Return: 0 or -errno (message printed)
+ * When keep_resumes(), the tables are only mapped; the tree is good for nothing before tree_resume(), the owners' calls of
+ * tree_hold(), and tree_settle().
+ */
 int tree_new(struct tree **tree, const struct tree_params *p);
 void tree_free(struct tree *tree);
+
+/** tree_resume() - find what another worker left, which has ended. Return: 0 or -errno (message printed). */
+int tree_resume(struct tree *tree);
+/**
+ * tree_hold() - between tree_resume() and tree_settle(): what a handle or lock refers to is alive
+ * Return: a reference, or NULL for a slot that never was.
+ */
+struct inode *tree_hold(struct tree *tree, uint32_t slot);
+/** tree_settle() - what nothing holds is gone; from now on the tree is as any. Return: 0 or -ENOMEM. */
+int tree_settle(struct tree *tree);
+uint32_t inode_number(const struct inode *inode); /* its slot: the low half of its id */
+
+/*
+ * For whoever moves a tree to another host (each inode keeps its id there). The guest is stopped meanwhile.
+ */
+struct tree_record {
+    uint64_t id, nlookup;
+    uint64_t parent;         /* id of the last known parent; 0: none */
+    uint64_t ino;            /* where it comes from */
+    mode_t type;             /* S_IFMT bits */
+    bool unlinked;           /* it has no name any more */
+    char name[NAME_MAX + 1]; /* "" without a parent */
+};
+/** tree_each() - @fn for each inode but the root, parents not before children; stops at what is not 0 */
+int tree_each(struct tree *tree,
+              int (*fn)(void *ctx, struct inode *inode, const struct tree_record *r), void *ctx);
+/**
+ * tree_unsettle() - of a tree that knows its root only: tree_place() and tree_hold() follow, then tree_settle()
+ */
+int tree_unsettle(struct tree *tree);
+/**
+ * tree_place() - this host's @fd (O_PATH, borrowed; @stx is its statx) is what the guest knows as @r->id
+ * The parent is told by its id and may be placed later. nlookup may be 0 where a handle holds it.
+ * Return: 0; -EEXIST when the slot is taken or the file is placed already; -EINVAL, -ENFILE, -ENOMEM.
+ */
+int tree_place(struct tree *tree, const struct tree_record *r, int fd, const struct statx *stx);
 
 /** tree_reset() - forget every inode but the root. No request may be running. */
 void tree_reset(struct tree *tree);

@@ -2,8 +2,8 @@
 /*
  * tree_int.h - what the files of this room share
  *
- * struct inode is 64 bytes, one cache line, at ten million inodes the number that matters. Slots live in
- * aligned chunks that are never freed while the tree lives (type-stable): a stale id can be looked at
+ * struct inode is 64 bytes, one cache line, at ten million inodes the number that matters. Slots are an array
+ * in kept memory that stays mapped while the tree lives (type-stable): a stale id can be looked at
  * without a lock and is refused by its generation.
  */
 #ifndef VIOFS_TREE_INT_H
@@ -15,13 +15,12 @@
 #include <string.h>
 #include <errno.h>
 
+#include "tree/arena.h"
 #include "tree/mount.h"
 #include "tree/tree.h"
 
-#define CHUNK_BITS  12u /* inodes a chunk: 256 KiB of virtual memory */
-#define CHUNK_SLOTS (1u << CHUNK_BITS)
-#define MAX_CHUNKS  65536u /* bound of the table: 268 million inodes */
-#define SHARDS      64u
+#define MAX_SLOTS (1u << 28) /* bound of the table: 268 million inodes, 16 GiB of address space */
+#define SHARDS    ARENA_LANES
 
 enum inode_flags {
     INODE_HASHED = 1,   /* in its shard's table */
@@ -29,31 +28,51 @@ enum inode_flags {
     INODE_WARM = 4,     /* has been used since it was looked up */
     INODE_COVERED = 8,  /* a directory in which changes are watched */
     INODE_LOOKED = 16,  /* and in which the guest has looked lately */
+    INODE_KEPT = 32,    /* the supervisor has a descriptor of it (KEEP_INODE) */
 };
 
+/*
+ * One slot. What is kept over a crash is marked +; the rest is found again at resume (resume.c). A slot is alive if
+ * nlookup is not 0, or if something that is alive refers to it; nlookup is stored when all else is there.
+ */
 struct inode {
     _Atomic uint32_t refs;
-    _Atomic uint32_t gen;   /* high half of the node id; grows when the slot is freed */
-    uint64_t ino;           /* identity: constant while refs > 0 */
-    uint64_t stamp;         /* identity */
-    uint64_t nlookup;       /* shard: lookups that the guest holds; > 0 is worth one reference */
+    _Atomic uint32_t gen;   /* + high half of the node id; grows when the slot is freed */
+    uint64_t ino;           /* + identity: constant while refs > 0 */
+    uint64_t stamp;         /* + identity */
+    uint64_t nlookup;       /* + shard: lookups that the guest holds; > 0 is worth one reference */
+    _Atomic uint64_t place; /* + shard: last known parent and name, in one store: place_of() */
+    uint32_t handle;        /* + shard: file handle in the arena, 0: none */
     uint32_t next;          /* shard: next slot in the hash chain; free list when free */
-    uint32_t parent;        /* shard: slot, referenced; 0 for the root */
     _Atomic uint32_t fd;    /* slot in the descriptor cache, 0: none */
-    uint16_t mount;         /* identity: index of its struct mount */
-    uint8_t type;           /* S_IFMT >> 12, constant */
-    _Atomic uint8_t flags;  /* written under the shard's lock */
-    char *name;             /* shard: last known name, allocated */
-    struct fhandle *handle; /* shard: file handle, or NULL */
+    uint32_t slot;          /* + its own number */
+    uint32_t spare;
+    uint16_t mount;        /* + identity: index of its struct mount */
+    uint8_t type;          /* + S_IFMT >> 12, constant */
+    _Atomic uint8_t flags; /* + written under the shard's lock */
 };
 _Static_assert(sizeof(struct inode) == 64, "one cache line an inode");
 
-/* A file handle as name_to_handle_at(2) gives it, without the slack. */
+/* Slot 0 of the region is no inode. */
+struct table_head {
+    struct keep_head keep;
+    _Atomic uint32_t n_slots; /* that have ever been used, this one included; 0: new */
+    uint32_t spare[11];
+};
+_Static_assert(sizeof(struct table_head) == sizeof(struct inode), "takes the place of one");
+
+/* Last known parent (a slot, referenced; 0: none) and name (in the arena; 0: none). */
+struct place {
+    uint32_t parent, name;
+};
+
+/* A file handle as name_to_handle_at(2) gives it. */
 struct fhandle {
     uint32_t bytes;
-    int32_t type;
-    uint8_t data[];
+    int32_t type; /* kept from here on */
+    uint8_t data[MAX_HANDLE_SZ];
 };
+_Static_assert(sizeof(int32_t) + MAX_HANDLE_SZ <= ARENA_BYTES_MAX, "a handle is one block");
 
 /* What two statx results must share to be the same file. */
 struct identity {
@@ -89,10 +108,15 @@ struct fd_cache {
 struct tree {
     struct tree_params p;
     struct mounts *mounts;
-    _Atomic(struct inode *) *chunk; /* MAX_CHUNKS pointers */
-    pthread_mutex_t alloc_lock;     /* free list and high-water mark */
-    pthread_mutex_t move_lock;      /* a known directory gets another parent; before shard locks */
-    uint32_t free_head, n_slots;
+    union {
+        struct table_head *head; /* kept */
+        struct inode *at;        /* by slot; 0 is the head */
+    };
+    struct arena *arena;        /* names and handles; a lane for each shard */
+    pthread_mutex_t alloc_lock; /* free list and high-water mark */
+    pthread_mutex_t move_lock;  /* a known directory gets another parent; before shard locks */
+    uint32_t free_head;
+    bool begun; /* there is a root */
     _Atomic uint64_t n_inodes;
     struct shard shard[SHARDS];
     struct fd_cache fds;
@@ -102,8 +126,25 @@ struct tree {
 
 /* ---- table.c ------------------------------------------------------------------------------ */
 
-struct inode *slot_inode(struct tree *t, uint32_t slot);
-uint32_t inode_slot(const struct inode *inode);
+static inline struct inode *slot_inode(struct tree *t, uint32_t slot)
+{
+    return &t->at[slot];
+}
+static inline uint32_t inode_slot(const struct inode *inode)
+{
+    return inode->slot;
+}
+static inline struct place place_of(const struct inode *inode)
+{
+    uint64_t both = atomic_load_explicit(&inode->place, memory_order_relaxed);
+
+    return (struct place){(uint32_t)both, (uint32_t)(both >> 32)};
+}
+/* What the name's block says must be there before. */
+static inline void place_set(struct inode *inode, struct place p)
+{
+    atomic_store_explicit(&inode->place, (uint64_t)p.name << 32 | p.parent, memory_order_release);
+}
 bool inode_try_ref(struct inode *inode);
 struct shard *inode_shard(struct tree *t, const struct inode *inode);
 uint64_t identity_hash(const struct identity *id);
@@ -119,8 +160,21 @@ void table_hash(struct tree *t, struct shard *s, uint64_t hash, struct inode *in
 /** inode_set_name() - new parent and name, shard lock held. Return: old parent, to be put unlocked. */
 struct inode *inode_set_name(struct tree *t, struct inode *inode, struct inode *parent,
                              const char *name);
+/** inode_unkeep() - the supervisor's descriptor is not needed any more, if it has one */
+void inode_unkeep(struct tree *t, struct inode *inode);
+/** inode_name() - copy out; shard lock held. Return: false without a name. */
+bool inode_name(struct tree *t, const struct inode *inode, char name[static NAME_MAX + 1]);
+/** inode_handle() - copy out; takes the shard's lock. Return: false when it has none. */
+bool inode_handle(struct tree *t, struct inode *inode, struct fhandle *h);
+/** inode_keep_handle() - the first one stays; takes the shard's lock */
+void inode_keep_handle(struct tree *t, struct inode *inode, const struct fhandle *h);
 /** inode_unname() - forget parent and name. Return: the old parent, to be put. */
 struct inode *inode_unname(struct tree *t, struct inode *inode);
+
+/* ---- resume.c ----------------------------------------------------------------------------- */
+
+/** resume_begin() - what was left by another process is alive as far as something holds it. 0 or -errno. */
+int resume_begin(struct tree *t);
 
 /* ---- fdcache.c ---------------------------------------------------------------------------- */
 
@@ -155,8 +209,8 @@ int name_statx(int dirfd, const char *name, struct statx *stx);
 
 /* ---- fhandle.c ---------------------------------------------------------------------------- */
 
-/** fhandle_get() - handle of @fd, or of @name in @dirfd. Return: 0 or -errno; *@out is the caller's. */
-int fhandle_get(int dirfd, const char *name, struct fhandle **out);
+/** fhandle_get() - handle of @fd, or of @name in @dirfd. Return: 0 or -errno. */
+int fhandle_get(int dirfd, const char *name, struct fhandle *out);
 /** fhandle_open() - as open(2) with @flags. Return: descriptor or -errno. */
 int fhandle_open(int mount_fd, const struct fhandle *h, int flags);
 /** save_handle() - let the inode keep its handle, where handles can be opened; @fd shows the inode */

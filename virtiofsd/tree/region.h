@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * region.h - what all owners of kept regions do
+ */
+#ifndef VIOFS_REGION_H
+#define VIOFS_REGION_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+
+/**
+ * region_give_back() - memory of a region goes back to the system and reads as zeros
+ *
+ * MADV_REMOVE is for memory that is shared, as a supervised worker's is; private memory knows MADV_DONTNEED.
+ */
+static inline void region_give_back(void *from, size_t bytes)
+{
+    const uintptr_t page = 4096;
+    uintptr_t begin = (uintptr_t)from, end = begin + bytes;
+    uintptr_t first = (begin + page - 1) & ~(page - 1), last = end & ~(page - 1);
+
+    if (first >= last) {
+        memset(from, 0, bytes);
+        return;
+    }
+    memset(from, 0, first - begin);
+    memset((void *)last, 0, end - last);
+    if (madvise((void *)first, last - first, MADV_REMOVE) < 0 &&
+        madvise((void *)first, last - first, MADV_DONTNEED) < 0)
+        memset((void *)first, 0, last - first);
+}
+
+#endif

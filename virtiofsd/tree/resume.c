@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * resume.c - a table that another process left in the middle of something
+ *
+ * Theory of operation
+ *
+ *   What is kept of a slot (tree_int.h) is whole, or does not count yet. What ties slots together is found again:
+ *
+ *   1. resume_begin() takes all references, chains and descriptors away.
+ *   2. The owners of handles and locks tell what they hold (tree_hold()).
+ *   3. tree_settle() adds what the guest's lookups hold. Whatever gets its first reference refers to its
+ *      parent, and so on upwards; what has none at the end was going, or had not come yet, and is free.
+ *      Its generation grows, whether or not that had been done. Then chains, free slots and free names are
+ *      linked in one more pass, and descriptors of what has no name any more come back from the supervisor.
+ *
+ *   The cost is two passes over 64 bytes an inode. What is out of range (which no end of a process can cause) is
+ *   mended so that it is never followed: the inode is stale then.
+ *
+ *   A tree that comes from another host is put in the same way: tree_place() fills slots, tree_settle() ties them.
+ *
+ *   Where only a descriptor vouches for an identity (STAMP_NONE) it has gone with its process. The number and the
+ *   type are believed then, as they are where descriptors are short.
+ *
+ * Locks: none; this runs alone.
+ * syscalls: close
+ */
+#include <unistd.h>
+
+#include "host/log.h"
+#include "tree/tree_int.h"
+
+/* A slot that was never filled matches nothing. */
+static void mend(struct tree *t, struct inode *inode, uint32_t slot, uint32_t n_mounts)
+{
+    uint32_t n = t->head->n_slots;
+    struct place p = place_of(inode);
+
+    inode->slot = slot;
+    if (inode->mount >= n_mounts) {
+        inode->mount = 0;
+        inode->stamp = UINT64_MAX;
+        inode->ino = 0;
+    }
+    if (p.parent >= n || p.parent == slot)
+        place_set(inode, (struct place){0, 0});
+}
+
+static void untie(struct inode *inode)
+{
+    atomic_store_explicit(&inode->refs, 0, memory_order_relaxed);
+    atomic_store_explicit(&inode->fd, 0, memory_order_relaxed);
+    inode->next = 0;
+    atomic_fetch_and_explicit(&inode->flags, (uint8_t) ~(INODE_COVERED | INODE_LOOKED),
+                              memory_order_relaxed);
+}
+
+int resume_begin(struct tree *t)
+{
+    uint32_t n_mounts = mounts_count(t->mounts);
+
+    if (t->head->n_slots > MAX_SLOTS)
+        t->head->n_slots = MAX_SLOTS;
+    for (uint32_t slot = TREE_ROOT_ID; slot < t->head->n_slots; slot++) {
+        struct inode *inode = slot_inode(t, slot);
+        mend(t, inode, slot, n_mounts);
+        untie(inode);
+    }
+    return 0;
+}
+
+/* One reference more, and with the first those that it has itself. */
+static void hold(struct tree *t, struct inode *inode)
+{
+    while (atomic_fetch_add_explicit(&inode->refs, 1, memory_order_relaxed) == 0) {
+        uint32_t parent = place_of(inode).parent;
+        if (!parent)
+            break;
+        inode = slot_inode(t, parent);
+    }
+}
+
+struct inode *tree_hold(struct tree *t, uint32_t slot)
+{
+    if (slot < TREE_ROOT_ID || slot >= t->head->n_slots)
+        return NULL;
+    hold(t, slot_inode(t, slot));
+    return slot_inode(t, slot);
+}
+
+static void count_references(struct tree *t)
+{
+    hold(t, slot_inode(t, TREE_ROOT_ID));
+    for (uint32_t slot = TREE_ROOT_ID + 1; slot < t->head->n_slots; slot++)
+        if (slot_inode(t, slot)->nlookup)
+            hold(t, slot_inode(t, slot));
+}
+
+/* Nothing of it is needed; what it had is free because nobody marks it. */
+static void free_slot(struct tree *t, struct inode *inode)
+{
+    if (inode->flags & INODE_KEPT)
+        keep_drop(t->p.keep, KEEP_INODE, inode->slot);
+    place_set(inode, (struct place){0, 0});
+    inode->handle = 0;
+    inode->nlookup = 0;
+    inode->flags = 0;
+    atomic_fetch_add_explicit(&inode->gen, 1, memory_order_relaxed);
+    inode->next = t->free_head;
+    t->free_head = inode->slot;
+}
+
+static void mark_blocks(struct tree *t, struct inode *inode)
+{
+    struct place p = place_of(inode);
+
+    if (p.name && !arena_mark(t->arena, p.name))
+        place_set(inode, (struct place){p.parent, 0});
+    if (inode->handle && !arena_mark(t->arena, inode->handle))
+        inode->handle = 0;
+}
+
+static struct shard *shard_of(struct tree *t, const struct inode *inode, uint64_t *hash)
+{
+    struct identity id = {inode->ino, inode->stamp, inode->mount, inode->type};
+
+    *hash = identity_hash(&id);
+    return hash_shard(t, *hash);
+}
+
+/* A descriptor of what has no name comes back; else it can only be reached by a handle, if at all. */
+static void take_back(struct tree *t, struct inode *inode)
+{
+    struct inode_fd f;
+    int fd = keep_take(t->p.keep, KEEP_INODE, inode->slot);
+
+    if (fd < 0)
+        return;
+    fdcache_install(t, inode, fd, FD_KEEP, &f);
+    inode_fd_put(t, &f);
+}
+
+int tree_settle(struct tree *t)
+{
+    int r = arena_mark_begin(t->arena);
+    uint64_t alive = 0;
+
+    if (r < 0)
+        return r;
+    count_references(t);
+    for (uint32_t i = 0; i < SHARDS; i++) {
+        memset(t->shard[i].bucket, 0, ((size_t)t->shard[i].mask + 1) * sizeof(uint32_t));
+        t->shard[i].count = 0;
+    }
+    t->free_head = 0;
+    /* Downwards, so that the lowest slots are used first. */
+    for (uint32_t slot = t->head->n_slots - 1; slot >= TREE_ROOT_ID; slot--) {
+        struct inode *inode = slot_inode(t, slot);
+        uint64_t hash;
+        if (atomic_load_explicit(&inode->refs, memory_order_relaxed) == 0) {
+            free_slot(t, inode);
+            continue;
+        }
+        alive++;
+        mark_blocks(t, inode);
+        if (inode->flags & INODE_HASHED) {
+            struct shard *s = shard_of(t, inode, &hash);
+            table_hash(t, s, hash, inode);
+        }
+    }
+    arena_mark_end(t->arena);
+    atomic_store(&t->n_inodes, alive);
+    for (uint32_t slot = TREE_ROOT_ID + 1; slot < t->head->n_slots; slot++)
+        if (slot_inode(t, slot)->flags & INODE_KEPT)
+            take_back(t, slot_inode(t, slot));
+    return 0;
+}
+
+/* ---- moving ------------------------------------------------------------------------------- */
+
+int tree_each(struct tree *t,
+              int (*fn)(void *ctx, struct inode *inode, const struct tree_record *r), void *ctx)
+{
+    struct tree_record record;
+    int r = 0;
+
+    for (uint32_t slot = TREE_ROOT_ID + 1; r == 0 && slot < t->head->n_slots; slot++) {
+        struct inode *inode = slot_inode(t, slot);
+        if (!inode_try_ref(inode))
+            continue;
+        struct shard *s = inode_shard(t, inode);
+        pthread_mutex_lock(&s->lock);
+        uint32_t parent = place_of(inode).parent;
+        record = (struct tree_record){.id = inode_id(inode),
+                                      .nlookup = inode->nlookup,
+                                      .parent = parent ? inode_id(slot_inode(t, parent)) : 0,
+                                      .ino = inode->ino,
+                                      .type = inode_type(inode),
+                                      .unlinked = inode->flags & INODE_UNLINKED};
+        if (!inode_name(t, inode, record.name))
+            record.name[0] = '\0';
+        pthread_mutex_unlock(&s->lock);
+        r = fn(ctx, inode, &record);
+        inode_put(t, inode);
+    }
+    return r;
+}
+
+int tree_unsettle(struct tree *t)
+{
+    struct inode *root = slot_inode(t, TREE_ROOT_ID);
+
+    tree_reset(t);
+    if (t->n_inodes != 1)
+        return -EBUSY;
+    /* Its descriptor stays; what it is tied by is found again. */
+    atomic_store(&root->refs, 0);
+    t->free_head = 0;
+    return 0;
+}
+
+/* Slots up to that one exist, and are empty. */
+static void make_slots(struct tree *t, uint32_t slot)
+{
+    for (uint32_t n = t->head->n_slots; n <= slot; n++) {
+        memset(slot_inode(t, n), 0, sizeof(struct inode));
+        slot_inode(t, n)->slot = n;
+        atomic_store_explicit(&t->head->n_slots, n + 1, memory_order_release);
+    }
+}
+
+int tree_place(struct tree *t, const struct tree_record *r, int fd, const struct statx *stx)
+{
+    uint32_t slot = (uint32_t)r->id, parent = (uint32_t)r->parent;
+    uint32_t most =
+        t->p.max_inodes && t->p.max_inodes < MAX_SLOTS - 1 ? t->p.max_inodes : MAX_SLOTS - 1;
+    size_t len = strnlen(r->name, sizeof(r->name));
+    struct identity id;
+    struct inode_fd f;
+
+    if (slot <= TREE_ROOT_ID || slot > most || parent > most || parent == slot || len > NAME_MAX ||
+        (len && !is_component(r->name)))
+        return -EINVAL;
+    int e = identify(t, 0, stx, fd, -1, "", &id);
+    if (e < 0)
+        return e;
+    make_slots(t, slot > parent ? slot : parent);
+    struct inode *inode = slot_inode(t, slot);
+    if (inode->type)
+        return -EEXIST;
+    inode->ino = id.ino;
+    inode->stamp = id.stamp;
+    inode->mount = id.mount;
+    inode->type = id.type;
+    atomic_store(&inode->gen, (uint32_t)(r->id >> 32));
+    uint64_t hash;
+    unsigned lane = (unsigned)(shard_of(t, inode, &hash) - t->shard);
+    if (parent && len) {
+        uint32_t name = arena_store(t->arena, lane, r->name, len);
+        if (!name)
+            return -ENOMEM;
+        place_set(inode, (struct place){parent, name});
+    }
+    inode->flags = INODE_HASHED;
+    save_handle(t, inode, fd);
+    inode->nlookup = r->nlookup;
+    if (!r->unlinked)
+        return 0;
+    inode->flags |= INODE_UNLINKED;
+    int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (own < 0)
+        return -errno;
+    fdcache_install(t, inode, own, FD_KEEP, &f);
+    inode_fd_put(t, &f);
+    return 0;
+}
