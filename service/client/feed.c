@@ -228,7 +228,7 @@ static int take_page(struct cli *c, const uint8_t *page, uint32_t len, uint32_t 
     int r = text ? 0 : -LE_ENOMEM;
 
     while (r == 0 && pos < len) {
-        struct fuse_viofs_event e;
+        struct fuse_viofs_event e = {0};
         uint32_t left = len - pos;
         int dir_len;
 

@@ -71,7 +71,7 @@ struct open_reply {
 static int32_t ask_open_as(struct cli *c, struct cli_open *o, uint32_t flags, bool attr)
 {
     struct fuse_open_in in = {.flags = flags};
-    struct open_reply reply;
+    struct open_reply reply = {.out = {0}};
     uint32_t len = attr ? sizeof(reply) : sizeof(reply.out);
     struct cli_req r = {
         .opcode = attr ? VIOFS_OPEN : (uint32_t)FUSE_OPEN,

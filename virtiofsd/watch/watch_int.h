@@ -162,7 +162,7 @@ struct wdir *dir_by_place(struct watch *w, const struct wdir *parent, const char
 /** dir_new() - neither covered nor placed. NULL without memory. */
 struct wdir *dir_new(struct watch *w);
 /** dir_free() - not covered any more, forgotten; its children lose their place */
-void dir_free(struct watch *w, struct wdir *d);
+void dir_free(struct watch *w, struct wdir *d) __attribute__((nonnull));
 void dir_set_node(struct watch *w, struct wdir *d, uint64_t node);
 /** dir_place() - Return: 0, -ENOMEM, -ELOOP */
 int dir_place(struct watch *w, struct wdir *d, struct wdir *parent, const char *name, size_t len);
