@@ -55,6 +55,11 @@ struct conf {
     int thread_pool_size;  /* -1: chosen by the daemon; 0: everything inline */
     int64_t rlimit_nofile; /* -1: chosen by the daemon; 0: leave as it is */
 
+    /* limits; 0: none */
+    int64_t limit_ops, limit_bandwidth; /* a second */
+    int limit_in_flight;
+    int64_t limit_files; /* descriptors */
+
     enum conf_cache cache;
     double timeout; /* seconds, < 0: from the cache mode */
     enum conf_watch watch;

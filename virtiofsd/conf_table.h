@@ -49,7 +49,7 @@ struct conf_option {
     size_t at;        /* offset in struct conf */
     const char *bare; /* what the option means without a value; NULL: a value is needed */
     const char *off;  /* what its no- form means; NULL: it has none */
-    int64_t min, max; /* of numbers; longest length of strings */
+    int64_t min, max; /* of numbers and sizes; longest length of strings */
     const struct conf_word *words; /* of enumerations, ends with a NULL word */
     const char *arg;               /* how --help calls the value; NULL: the words, or none */
     const char *help;              /* one line; of a hidden row: why it is refused */
@@ -57,7 +57,7 @@ struct conf_option {
 
 extern const struct conf_option conf_options[];
 extern const size_t conf_n_options;
-#define CONF_MAX_OPTIONS 64
+#define CONF_MAX_OPTIONS 96
 
 /* Who said it; a higher rank wins. */
 enum conf_rank { RANK_DEFAULT, RANK_FILE, RANK_COMMAND };
@@ -101,8 +101,8 @@ int conf_check_source(struct conf *conf);
 
 /* What the rows call; conf_value.c unless said. */
 conf_set_fn conf_set_bool, conf_set_word, conf_set_string, conf_set_source, conf_set_int,
-    conf_set_int64, conf_set_seconds, conf_set_modcaps, conf_set_idmap, conf_set_xlate,
-    conf_set_debug, conf_set_foreground, conf_set_refused;
+    conf_set_int64, conf_set_size, conf_set_limit, conf_set_seconds, conf_set_modcaps,
+    conf_set_idmap, conf_set_xlate, conf_set_debug, conf_set_foreground, conf_set_refused;
 conf_set_fn conf_set_config;                                        /* conf.c */
 conf_set_fn conf_set_help, conf_set_version, conf_set_capabilities; /* conf_help.c */
 

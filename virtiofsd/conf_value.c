@@ -123,6 +123,51 @@ int conf_set_int64(struct conf_reader *r, const struct conf_option *o, const cha
     return number(r, o, value, field(r, o));
 }
 
+/** conf_set_limit() - a number of o->min to o->max, or 0 for no limit */
+int conf_set_limit(struct conf_reader *r, const struct conf_option *o, const char *value)
+{
+    if (strcmp(value, "0") == 0) {
+        *(int64_t *)field(r, o) = 0;
+        return 0;
+    }
+    return number(r, o, value, field(r, o));
+}
+
+/* "512", "64K", "10G" in bytes. Return: false for what is no size, or more than an int64_t has. */
+static bool read_size(const char *text, int64_t *size)
+{
+    static const char units[] = "KMGT";
+    char *end;
+
+    if (*text < '0' || *text > '9')
+        return false;
+    errno = 0;
+    long long n = strtoll(text, &end, 10);
+    if (errno)
+        return false;
+    const char *unit = *end ? strchr(units, *end & ~0x20) : NULL;
+    if (*end && (!unit || end[1]))
+        return false;
+    unsigned shift = unit ? (unsigned)(unit - units + 1) * 10 : 0;
+    *size = n << shift;
+    return n <= INT64_MAX >> shift;
+}
+
+/** conf_set_size() - bytes, with K, M, G or T for powers of 1024; 0 for no limit */
+int conf_set_size(struct conf_reader *r, const struct conf_option *o, const char *value)
+{
+    int64_t size;
+
+    if (!read_size(value, &size))
+        return conf_fail(
+            r, "'%s' is not a size, such as 500M or 10G (K, M, G, T; without one: bytes)", value);
+    if (size != 0 && (size < o->min || size > o->max))
+        return conf_fail(r, "'%s' is not from %lld to %lld bytes, nor 0 for no limit", value,
+                         (long long)o->min, (long long)o->max);
+    *(int64_t *)field(r, o) = size;
+    return 0;
+}
+
 /** conf_set_seconds() - a time of 0 to o->max seconds, fractions allowed */
 int conf_set_seconds(struct conf_reader *r, const struct conf_option *o, const char *value)
 {

@@ -91,6 +91,7 @@ int share_start(struct share *s, struct stats *stats, int64_t nofile)
                           .tag = s->conf->tag,
                           .keep = s->keep,
                           .keep_listening = s->conf->keep_listening,
+                          .paced = server_paced(s->server),
                           .ops = &server_ops,
                           .ctx = s->server};
     if ((err = check("vhost-user", vu_new(&s->vu, &p))) < 0)

@@ -403,6 +403,15 @@ static void test_every_error_names_its_option_and_the_next_step(void **state)
         {BASE "--thread-pool-size=257", "--thread-pool-size", "from -1 to 256"},
         {BASE "--thread-pool-size= 1", "--thread-pool-size", "from -1 to 256"},
         {BASE "--rlimit-nofile=-1", "--rlimit-nofile", "from 0 to"},
+        {BASE "--limit-ops=-1", "--limit-ops", "from 1 to"},
+        {BASE "--limit-files=10", "--limit-files", "from 128 to"},
+        {BASE "--limit-bandwidth=10X", "--limit-bandwidth", "is not a size, such as 500M"},
+        {BASE "--limit-bandwidth=10MB", "--limit-bandwidth", "is not a size"},
+        {BASE "--limit-bandwidth=M", "--limit-bandwidth", "is not a size"},
+        {BASE "--limit-bandwidth=-1M", "--limit-bandwidth", "is not a size"},
+        {BASE "--limit-bandwidth=9223372036854775807K", "--limit-bandwidth", "is not a size"},
+        {BASE "--limit-bandwidth=1000", "--limit-bandwidth", "from 65536 to"},
+        {BASE "--limit-bandwidth=2T", "--limit-bandwidth", "to 1099511627776 bytes"},
         {BASE "--rlimit-nofile=99999999999999999999", "--rlimit-nofile", "from 0 to"},
         {BASE "--tag=", "--tag", "1 to 36 bytes"},
         {BASE "--tag=0123456789012345678901234567890123456", "--tag", "at most 36"},
@@ -521,9 +530,45 @@ static void test_a_relative_share_is_made_absolute(void **state)
     rmdir(dir);
 }
 
+static void test_sizes_are_powers_of_1024_and_0_is_no_limit(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t bytes;
+    } sizes[] = {{"65536", 65536},         {"64K", 65536},           {"20m", 20 << 20},
+                 {"3G", INT64_C(3) << 30}, {"1T", INT64_C(1) << 40}, {"0", 0}};
+    struct parsed p;
+    char line[128];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        snprintf(line, sizeof(line), BASE "-o|limit_bandwidth=%s", sizes[i].text);
+        struct conf *c = accept_as(&p, &root, line);
+        assert_int_equal(c->limit_bandwidth, sizes[i].bytes);
+        conf_free(c);
+    }
+}
+
+static void test_limits_are_as_asked_for_and_none_by_default(void **state)
+{
+    struct parsed p;
+    struct conf *c = accept_as(&p, &root, BASE "--limit-ops=0|--limit-files=0");
+
+    (void)state;
+    assert_true(!c->limit_ops && !c->limit_bandwidth && !c->limit_in_flight && !c->limit_files);
+    conf_free(c);
+    c = accept_as(&p, &root, BASE "--limit-ops|1000|-o|limit_in_flight=8,limit-files=500");
+    assert_int_equal(c->limit_ops, 1000);
+    assert_int_equal(c->limit_in_flight, 8);
+    assert_int_equal(c->limit_files, 500);
+    conf_free(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sizes_are_powers_of_1024_and_0_is_no_limit),
+        cmocka_unit_test(test_limits_are_as_asked_for_and_none_by_default),
         cmocka_unit_test(test_defaults_are_those_of_the_manual),
         cmocka_unit_test(test_the_quick_start_works_as_written),
         cmocka_unit_test(test_libvirt_old_style_shortest),

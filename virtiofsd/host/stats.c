@@ -136,13 +136,24 @@ void stats_count(struct stats_block *b, unsigned op, int err, uint64_t ns)
         add(b, &b->names.errors[op][err < 0 && err > -STATS_ERRNOS ? -err : 0], 1);
 }
 
-int stats_gauge(struct stats *stats, const char *name, const char *help,
-                uint64_t (*read)(void *ctx), void *ctx)
+static int add_gauge(struct stats *stats, const struct stats_gauge *gauge)
 {
     if (stats->serving || stats->n_gauges == STATS_MAX_GAUGES)
         return -ENOSPC;
-    stats->gauge[stats->n_gauges++] = (struct stats_gauge){name, help, read, ctx};
+    stats->gauge[stats->n_gauges++] = *gauge;
     return 0;
+}
+
+int stats_gauge(struct stats *stats, const char *name, const char *help,
+                uint64_t (*read)(void *ctx), void *ctx)
+{
+    return add_gauge(stats, &(struct stats_gauge){name, help, read, ctx, false});
+}
+
+int stats_seconds(struct stats *stats, const char *name, const char *help,
+                  uint64_t (*read)(void *ctx), void *ctx)
+{
+    return add_gauge(stats, &(struct stats_gauge){name, help, read, ctx, true});
 }
 
 /* ---- answering --------------------------------------------------------------------------- */

@@ -27,6 +27,9 @@ int stats_new(struct stats **stats, const char *socket_path);
  */
 int stats_gauge(struct stats *stats, const char *name, const char *help,
                 uint64_t (*read)(void *ctx), void *ctx);
+/** stats_seconds() - the same for a total of time: @read is in ns, and never falls */
+int stats_seconds(struct stats *stats, const char *name, const char *help,
+                  uint64_t (*read)(void *ctx), void *ctx);
 /** stats_serve() - start answering (after the sandbox and seccomp are up). Return: 0 or -errno. */
 int stats_serve(struct stats *stats);
 /** stats_stop() - stop answering; before anything goes that a gauge reads */

@@ -5,6 +5,7 @@
 #ifndef VIOFS_STATS_INT_H
 #define VIOFS_STATS_INT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -14,7 +15,7 @@
 #define STATS_FIRST_LOG2 10
 #define STATS_BUCKETS    26
 #define STATS_ERRNOS     134 /* Linux has 1..133; 0 counts whatever else comes */
-#define STATS_MAX_GAUGES 32
+#define STATS_MAX_GAUGES 48
 
 struct stats_sum {
     uint64_t bucket[FUSE_N_OPS][STATS_BUCKETS];
@@ -26,6 +27,7 @@ struct stats_gauge {
     const char *name, *help;
     uint64_t (*read)(void *ctx);
     void *ctx;
+    bool seconds; /* a counter, read in ns */
 };
 
 /** stats_print() - write everything as Prometheus text; @gauge's callbacks are called */

@@ -34,6 +34,17 @@ static void head(FILE *f, const char *name, const char *type, const char *help)
     fprintf(f, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
+static void print_gauge(FILE *f, const struct stats_gauge *g)
+{
+    uint64_t value = g->read(g->ctx);
+
+    head(f, g->name, g->seconds ? "counter" : "gauge", g->help);
+    if (g->seconds)
+        fprintf(f, "%s %.9f\n", g->name, (double)value / 1e9);
+    else
+        fprintf(f, "%s %" PRIu64 "\n", g->name, value);
+}
+
 static void print_errors(FILE *f, const struct stats_sum *s, unsigned op)
 {
     for (unsigned e = 0; e < STATS_ERRNOS; e++) {
@@ -66,10 +77,8 @@ void stats_print(FILE *f, const struct stats_sum *s, const struct stats_gauge *g
     head(f, "virtiofsd_build_info", "gauge", "What is running");
     fprintf(f, "virtiofsd_build_info{version=\"%s\"} 1\n", VIOFS_VERSION);
 
-    for (unsigned i = 0; i < n_gauges; i++) {
-        head(f, gauge[i].name, "gauge", gauge[i].help);
-        fprintf(f, "%s %" PRIu64 "\n", gauge[i].name, gauge[i].read(gauge[i].ctx));
-    }
+    for (unsigned i = 0; i < n_gauges; i++)
+        print_gauge(f, &gauge[i]);
 
     head(f, "virtiofsd_requests_total", "counter", "Requests answered");
     for (unsigned op = 0; op < FUSE_N_OPS; op++) {

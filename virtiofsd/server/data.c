@@ -68,6 +68,8 @@ int64_t op_read(struct srv_req *rq)
         return rq_error(rq, -EBADF);
     uint32_t n = seg_slice(rq->out.seg, rq->out.n_seg, sizeof(struct fuse_out_header), in->size,
                            seg, RING_MAX_SEGS, &want);
+    if (!rq->in_pool) /* else it was paid for when it went there */
+        pace_bytes(&rq->srv->pace, rq->vq, want);
     ssize_t got = -EOPNOTSUPP;
     if (rq_crowded(rq)) {
         if (!atomic_load_explicit(&h->no_nowait, memory_order_relaxed))
@@ -89,6 +91,7 @@ int64_t op_read(struct srv_req *rq)
     if (got == -EOPNOTSUPP)
         got = want ? read_segs(h->fd, seg, n, in->offset, 0) : 0;
     handle_put(rq->srv, h);
+    pace_bytes_unused(&rq->srv->pace, rq->vq, got > 0 ? want - (uint64_t)got : want);
     return got < 0 ? rq_error(rq, (int)got) : rq_replied(rq, (uint64_t)got);
 }
 
@@ -124,6 +127,7 @@ int64_t op_write(struct srv_req *rq)
     handle_put(rq->srv, h);
     if (put < 0)
         return rq_error(rq, (int)put);
+    pace_bytes(&rq->srv->pace, rq->vq, (uint64_t)put);
     out.size = (uint32_t)put;
     return rq_reply(rq, &out, sizeof(out));
 }
@@ -201,6 +205,7 @@ int64_t op_copy_file_range(struct srv_req *rq)
         off_t off_in = (off_t)in->off_in, off_out = (off_t)in->off_out;
         /* The reply has 32 bits for the count; the guest asks again for the rest. */
         size_t len = in->len > (1u << 30) ? (1u << 30) : (size_t)in->len;
+        len = pace_most_at_once(&srv->pace, len);
         bool kill = must_kill_set_id(rq);
         n = kill ? cred_drop_fsetid() : 0;
         if (n == 0) {
@@ -210,6 +215,8 @@ int64_t op_copy_file_range(struct srv_req *rq)
             if (kill)
                 cred_raise_fsetid();
         }
+        if (n > 0)
+            pace_bytes(&srv->pace, rq->vq, (uint64_t)n);
         if (n > 0 && srv->xattrmap) {
             int r = xattr_drop_capability(rq, to->fd);
             n = r < 0 ? r : n;

@@ -189,6 +189,43 @@ static int64_t copy_request(struct srv_thread *t, const struct ring_chain *chain
     return want;
 }
 
+/* Decode @chain into @rq, and serve it. */
+static int64_t serve_chain(struct srv_req *rq, const struct ring_chain *chain)
+{
+    struct server *srv = rq->srv;
+    struct srv_thread *t = rq->t;
+    int64_t len = copy_request(t, chain);
+    int r = len < 0 ? (int)len
+                    : fuse_decode(&t->call, &srv->session.dialect, t->in, (size_t)len,
+                                  chain->out_len, chain->in_len);
+
+    if (r == -EPROTO) {
+        log_warn_limited("queue %u: a request without a FUSE header or room for a reply",
+                         vq_index(rq->vq));
+        return 0;
+    }
+    if (r < 0) {
+        log_debug("opcode %u refused: %s", t->call.in.opcode, strerror(-r));
+        return t->call.op && (t->call.op->flags & OP_NO_REPLY)
+                   ? 0
+                   : fuse_reply_error(&rq->out, t->call.in.unique, r);
+    }
+    return run_handler(rq);
+}
+
+/* The same for a share that has limits. A request that went to the pool has taken its slot along. */
+static int64_t serve_paced(struct srv_req *rq, const struct ring_chain *chain)
+{
+    struct pace *pace = &rq->srv->pace;
+
+    if (vq_index(rq->vq) != 0)
+        rq->slot = pace_begin(pace, vq_index(rq->vq), clock_ns());
+    int64_t used = serve_chain(rq, chain);
+    if (rq->slot)
+        pace_release(pace);
+    return used;
+}
+
 int64_t dispatch_serve(void *ctx, void *thread, struct vq *vq, struct ring_chain *chain,
                        struct vu_record *record)
 {
@@ -207,21 +244,8 @@ int64_t dispatch_serve(void *ctx, void *thread, struct vq *vq, struct ring_chain
         .data_skip = FIRST_COPY,
         .epoch = srv->session.epoch,
     };
-    int64_t len = copy_request(t, chain);
-    int r = len < 0 ? (int)len
-                    : fuse_decode(&t->call, &srv->session.dialect, t->in, (size_t)len,
-                                  chain->out_len, chain->in_len);
 
-    if (r == -EPROTO) {
-        log_warn_limited("queue %u: a request without a FUSE header or room for a reply",
-                         vq_index(vq));
-        return 0;
-    }
-    if (r < 0) {
-        log_debug("opcode %u refused: %s", t->call.in.opcode, strerror(-r));
-        return t->call.op && (t->call.op->flags & OP_NO_REPLY)
-                   ? 0
-                   : fuse_reply_error(&rq.out, t->call.in.unique, r);
-    }
-    return run_handler(&rq);
+    if (__builtin_expect(srv->pace.on, 0))
+        return serve_paced(&rq, chain);
+    return serve_chain(&rq, chain);
 }

@@ -87,6 +87,7 @@ struct srv_kept *rq_keep(struct srv_req *rq)
     copy_call(k, rq);
     k->rq = *rq;
     k->rq.t = NULL;
+    k->rq.slot = false;
     k->rq.c = &k->call;
     k->rq.data_seg = k->seg;
     k->rq.out.seg = k->seg + rq->n_data_seg;
@@ -130,6 +131,8 @@ static void leave_list(struct srv_kept *k)
     pthread_mutex_unlock(&srv->kept_lock);
     if (k->rq.inode)
         inode_put(srv->tree, k->rq.inode);
+    if (k->rq.slot)
+        pace_release(&srv->pace); /* before the queue can be reset, and slots with it */
 }
 
 void rq_done(struct srv_kept *k, int64_t used)
@@ -214,6 +217,8 @@ int64_t rq_pool(struct srv_req *rq)
 
     if (!k)
         return rq_error(rq, -ENOMEM);
+    k->rq.slot = rq->slot;
+    rq->slot = false;
     pthread_mutex_lock(&rq->srv->kept_lock);
     bool hurry = k->hurry;
     if (!hurry) {

@@ -25,6 +25,7 @@
 #include "host/pool.h"
 #include "lib/fuse/fuse_call.h"
 #include "lib/fuse/fuse_reply.h"
+#include "server/pace.h"
 #include "server/server.h"
 #include "tree/tree.h"
 
@@ -66,6 +67,7 @@ struct server {
     struct xattrmap *xattrmap; /* NULL: names pass unchanged */
     struct stats *stats;       /* NULL: none kept */
     struct pool *pool;         /* NULL: everything inline */
+    struct pace pace;
     pthread_rwlock_t gate;
     struct session session;
     uid_t own_uid;
@@ -109,6 +111,7 @@ struct srv_req {
     uint16_t head;
     struct vu_record *record; /* for whoever may have to serve it again */
     bool in_pool;             /* may block: nobody waits behind this request */
+    bool slot;                /* has one of pace.in_flight */
     const struct fuse_call *c;
     struct inode *inode; /* of c->in.nodeid; NULL for opcodes that name none */
     struct fuse_out out; /* where the reply goes */

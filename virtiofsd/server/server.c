@@ -10,7 +10,7 @@
  *
  *   Descriptors: what RLIMIT_NOFILE allows, less a reserve for the daemon itself and for record
  *   locks, is shared between the guest's open files and the descriptor cache. Each open file may hold
- *   one of the cache's.
+ *   one of the cache's. --limit-files narrows this for a share.
  *
  * syscalls: sysinfo unshare rt_sigaction rt_sigprocmask geteuid geteuid32 getegid getegid32
  */
@@ -21,6 +21,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "host/clock.h"
 #include "host/log.h"
 #include "server/dispatch.h"
 #include "server/feed.h"
@@ -86,6 +87,11 @@ static void batch_end(void *ctx, void *thread)
     pthread_rwlock_unlock(&((struct server *)ctx)->gate);
 }
 
+static uint64_t pause_ns(void *ctx, struct vq *vq)
+{
+    return pace_pause(&((struct server *)ctx)->pace, vq, clock_ns());
+}
+
 static void cancel_later(void *ctx, struct vq *vq)
 {
     kept_cancel(ctx, vq);
@@ -102,6 +108,7 @@ static void reset(void *ctx)
 
     pthread_rwlock_wrlock(&srv->gate);
     session_reset(srv);
+    pace_reset(&srv->pace);
     pthread_rwlock_unlock(&srv->gate);
 }
 
@@ -111,6 +118,7 @@ const struct vu_ops server_ops = {
     .thread_end = thread_end,
     .batch_begin = batch_begin,
     .batch_end = batch_end,
+    .pause_ns = pause_ns,
     .cancel_later = cancel_later,
     .defer_later = defer_later,
     .session_reset = reset,
@@ -150,6 +158,11 @@ static uint64_t kept_count(void *ctx)
     return n;
 }
 
+static uint64_t limit_of_files(void *ctx)
+{
+    return (uint64_t)((struct server *)ctx)->conf->limit_files;
+}
+
 static int register_gauges(struct server *srv)
 {
     const struct {
@@ -170,7 +183,11 @@ static int register_gauges(struct server *srv)
         if (r < 0)
             return r;
     }
-    return srv->stats ? feed_gauges(srv) : 0;
+    int r = srv->stats ? feed_gauges(srv) : 0;
+    if (srv->stats && r == 0 && srv->conf->limit_files)
+        r = stats_gauge(srv->stats, "virtiofsd_limit_files",
+                        "Descriptors that the guest may use up", limit_of_files, srv);
+    return srv->stats && r == 0 ? pace_gauges(&srv->pace, srv->stats) : r;
 }
 
 static int init_locks(struct server *srv)
@@ -196,9 +213,28 @@ static uint32_t inodes_that_fit(void)
     return fit > UINT32_MAX ? UINT32_MAX : (uint32_t)fit;
 }
 
+/* --limit-files: as if the process might not have more. */
+static int limit_files(const struct conf *conf, int64_t *nofile)
+{
+    if (conf->limit_files == 0)
+        return 0;
+    if (conf->limit_files > *nofile - FD_RESERVE) {
+        log_error("--limit-files=%lld: the daemon may have %lld open files, %d of them for itself; "
+                  "ask for "
+                  "fewer, or raise --rlimit-nofile",
+                  (long long)conf->limit_files, (long long)*nofile, FD_RESERVE);
+        return -EINVAL;
+    }
+    *nofile = conf->limit_files + FD_RESERVE;
+    return 0;
+}
+
 static int build(struct server *srv, int64_t nofile)
 {
     const struct conf *conf = srv->conf;
+    int r = limit_files(conf, &nofile);
+    if (r < 0)
+        return r;
     uint32_t lock_fds = locks_fds(conf, nofile);
     int64_t guest_fds = nofile - FD_RESERVE - lock_fds;
 
@@ -221,7 +257,7 @@ static int build(struct server *srv, int64_t nofile)
     int64_t handles = guest_fds - tp.max_fds;
     if (handles > HANDLES_MAX)
         handles = HANDLES_MAX;
-    int r = init_locks(srv);
+    r = init_locks(srv);
     if (r == 0)
         r = tree_new(&srv->tree, &tp);
     if (r == 0)
@@ -260,6 +296,7 @@ int server_new(struct server **out, const struct conf *conf, const struct sandbo
     srv->own_gid = getegid();
     srv->can_setid = sb->can_setid;
     set_timeouts(srv);
+    pace_init(&srv->pace, conf);
     dispatch_init(srv);
     int r = build(srv, nofile);
     if (r < 0) {
@@ -281,6 +318,11 @@ int server_resume(struct server *srv)
     if (r == 0)
         look_at_root(srv);
     return r;
+}
+
+bool server_paced(const struct server *srv)
+{
+    return srv->pace.on;
 }
 
 int server_start(struct server *srv)

@@ -32,6 +32,9 @@ int server_resume(struct server *server);
 /** server_start() - threads (pool) */
 int server_start(struct server *server);
 extern const struct vu_ops server_ops; /* ctx: the server */
+
+/** server_paced() - has the share limits, for which vu_params.paced must be set? */
+bool server_paced(const struct server *srv);
 void server_free(struct server *server);
 
 #endif
