@@ -48,7 +48,7 @@ NTSTATUS WINAPI svc_cb_set_basic_info(struct winfsp_file_system *fs, void *ctx, 
 {
     struct svc_open *o = ctx;
     struct svc_volume *v = svc_volume_of(fs);
-    struct cli_attr a = {0}, before;
+    struct cli_attr a = {0}, before = {0};
     uint32_t mask = times_to_set(access, write, &a);
     uint8_t acl[NTSD_MAX];
     int error = 0, acl_size = 0;
