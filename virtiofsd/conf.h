@@ -42,6 +42,7 @@ struct conf_xlate {
 };
 
 struct conf {
+    const char *name;         /* of one of several shares; NULL: the only one */
     const char *source;       /* absolute path of the shared directory (or single file) */
     const char *socket_path;  /* NULL with --fd */
     const char *socket_group; /* NULL: owner only */

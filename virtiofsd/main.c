@@ -43,6 +43,7 @@ struct daemon {
     struct conf conf;
     struct share share;
     struct stats *stats;
+    struct pool *pool;
     int notify_fd; /* service manager, or -1 */
     int ready_fd;  /* to the process that --daemonize keeps waiting, or -1 */
 };
@@ -184,7 +185,10 @@ static int start(struct daemon *d)
         return (int)nofile;
     if ((err = sandbox_enter(c, &d->share.sandbox)) < 0 ||
         (err = sandbox_lock(c, &d->share.sandbox)) < 0 ||
-        (err = share_start(&d->share, d->stats, nofile)) < 0)
+        (err = check("threads", server_pool(&d->pool, c))) < 0)
+        return err;
+    struct share_means means = {.stats = d->stats, .nofile = nofile, .pool = d->pool};
+    if ((err = share_start(&d->share, &means)) < 0)
         return err;
     stop_this = d->share.vu;
     if ((err = check("signals", on_ending_signals(on_signal))) < 0)
@@ -209,6 +213,7 @@ static void stop(struct daemon *d)
     on_ending_signals(SIG_IGN); /* it ends already */
     if (d->stats)
         stats_stop(d->stats); /* its gauges read the parts that go now */
+    pool_free(d->pool);
     share_stop(&d->share);
     stats_free(d->stats);
     conf_free(&d->conf);

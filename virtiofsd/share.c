@@ -78,13 +78,13 @@ static uint64_t read_in_flight(void *ctx)
     return vu_in_flight(ctx);
 }
 
-int share_start(struct share *s, struct stats *stats, int64_t nofile)
+int share_start(struct share *s, const struct share_means *means)
 {
+    struct stats *stats = means->stats;
     int err;
 
-    s->stats = stats;
     s->sandbox.fanotify_fd = steal_fd(&s->mark_fd);
-    if ((err = server_new(&s->server, s->conf, &s->sandbox, stats, nofile, s->keep)) < 0)
+    if ((err = server_new(&s->server, s->conf, &s->sandbox, stats, means->nofile, s->keep)) < 0)
         return err;
 
     struct vu_params p = {.listen_fd = steal_fd(&s->listen_fd),
@@ -101,7 +101,8 @@ int share_start(struct share *s, struct stats *stats, int64_t nofile)
                                                "Requests taken from the guest and not yet answered",
                                                read_in_flight, s->vu))) < 0)
         return err;
-    return check("threads", server_start(s->server));
+    server_start(s->server, means->pool, means->pool_most);
+    return 0;
 }
 
 void share_stop(struct share *s)

@@ -24,7 +24,6 @@ struct share {
     int listen_fd;           /* until the device takes it, else -1 */
     int mark_fd;             /* --watch=fanotify's mark until the sandbox is entered, else -1 */
     struct keep *keep;       /* what outlives the process; NULL without a supervisor; main.c's */
-    struct stats *stats;     /* borrowed; NULL: none are kept */
     struct server *server;
     struct vu *vu;
 };
@@ -36,13 +35,19 @@ void share_init(struct share *s, const struct conf *conf);
  *  Return: 0 or -errno (message printed). */
 int share_open(struct share *s);
 
+/* What the process gives to a share, all borrowed until share_stop(). */
+struct share_means {
+    struct stats *stats; /* NULL: none are kept */
+    int64_t nofile;      /* descriptors that it may use */
+    struct pool *pool;   /* for requests that block, or NULL */
+    unsigned pool_most;  /* threads of it that the share may have at a time; 0: all */
+};
+
 /**
- * share_start() - build server and device, and start the server's threads; inside the locked sandbox
- * @stats:  borrowed until share_stop(); NULL: none are kept
- * @nofile: descriptors that this share may use
+ * share_start() - build server and device; inside the locked sandbox
  * Return: 0 or -errno (message printed); share_stop() is due either way.
  */
-int share_start(struct share *s, struct stats *stats, int64_t nofile);
+int share_start(struct share *s, const struct share_means *means);
 
 /** share_stop() - release what there is, in reverse order; the device has stopped */
 void share_stop(struct share *s);

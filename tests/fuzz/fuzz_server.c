@@ -663,7 +663,9 @@ static void start_servers(const char *share)
             MUST(sandbox_lock(&conf[0], &sb) == 0);
         }
         MUST(server_new(&run.srv[i], &conf[i], &sb, NULL, 250, NULL) == 0);
-        MUST(server_start(run.srv[i]) == 0);
+        struct pool *pool;
+        MUST(server_pool(&pool, &conf[i]) == 0);
+        server_start(run.srv[i], pool, 0);
         run.thread[i] = server_ops.thread_begin(run.srv[i]);
         MUST(run.thread[i]);
         change_kind(run.srv[i], &kinds[i]);

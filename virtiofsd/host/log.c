@@ -45,6 +45,8 @@
 
 enum log_level log_threshold = LOG_INFO_;
 
+static _Thread_local const char *share; /* that this thread speaks for, or NULL */
+
 /* Where lines go. Set by log_init() and log_started(), before threads. */
 static struct {
     int syslog_fd;  /* -1: none */
@@ -93,6 +95,16 @@ int log_init(enum log_level threshold, bool use_syslog)
 void log_to_fd(int fd)
 {
     sink.err_fd = fd;
+}
+
+void log_share(const char *name)
+{
+    share = name;
+}
+
+const char *log_of_share(void)
+{
+    return share;
 }
 
 void log_started(void)
@@ -223,11 +235,14 @@ void log_line(enum log_level level, const char *fmt, ...)
 
     if (level > log_threshold)
         return;
+    size_t head = 0;
+    if (share)
+        head = (size_t)snprintf(text, sizeof(text), "share %s: ", share);
     va_start(ap, fmt);
-    int want = vsnprintf(text, sizeof(text), fmt, ap);
+    int want = vsnprintf(text + head, sizeof(text) - head, fmt, ap);
     va_end(ap);
     size_t len = escape(line, sizeof(line) - 3, text);
-    if (want >= (int)sizeof(text) || len + 7 > sizeof(line)) {
+    if (want >= (int)(sizeof(text) - head) || len + 7 > sizeof(line)) {
         memcpy(line + len, "...", 3); // NOLINT(bugprone-not-null-terminated-result): a counted line
         len += 3;
     }

@@ -34,6 +34,14 @@ void log_to_fd(int fd);
  */
 void log_started(void);
 
+/**
+ * log_share() - lines of this thread are about that share from now on
+ * @name: at most 64 bytes; lives on; NULL: no share in particular, or the only one
+ */
+void log_share(const char *name);
+/** log_of_share() - what log_share() said last on this thread */
+const char *log_of_share(void);
+
 __attribute__((format(printf, 2, 3))) void log_line(enum log_level level, const char *fmt, ...);
 
 /** log_ratelimit() - true at most ten times a second per call site; @state: zeroed static of the site */

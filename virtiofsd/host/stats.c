@@ -13,8 +13,12 @@
  *   A reader has DEADLINE_MS in all to take the text; others wait in the socket's backlog. Nothing that
  *   a reader does touches the threads that serve the guest.
  *
- * Ownership: stats owns the socket, its blocks' list and the sum of finished blocks; a block belongs to
- * its thread from stats_block_new() to stats_block_done().
+ *   Of several shares each has counters and gauges of its own, and the process' struct only the socket. A thread that
+ *   serves another share now gives its block back and takes one of that share's: there are as many as threads ever
+ *   served the share at one time, and none for a share that nobody uses.
+ *
+ * Ownership: stats owns the socket, its shares, its blocks' list and the sum of finished blocks; a block belongs to
+ * its thread from stats_block_new() to stats_block_done(), or from stats_block_take() to stats_block_give().
  * Locks: lock guards blocks and finished. Gauges are fixed once stats_serve() has been called, and read
  * without it, so that their callbacks may take locks of their own.
  *
@@ -51,17 +55,23 @@ struct stats_block {
         _Atomic uint64_t number[N_NUMBERS];
     };
     struct stats_block *next, *prev;
+    struct stats_block *next_idle; /* given back, to be taken again */
 } __attribute__((aligned(64)));
 
+/* The process' (of stats_new()), which counts for the only share; or one of its shares' (of stats_share()). */
 struct stats {
-    int listen_fd;
+    const char *label;   /* of a share: its name */
+    struct stats *next;  /* another share of the process */
+    struct stats *first; /* of the process: its shares */
+    unsigned n_shares;
+    int listen_fd; /* -1: a share's */
     pthread_t thread;
     bool serving;
     atomic_bool stopping;
     struct stats_gauge gauge[STATS_MAX_GAUGES];
     unsigned n_gauges;
     pthread_mutex_t lock;
-    struct stats_block *blocks;
+    struct stats_block *blocks, *idle;
     struct stats_sum finished;
     struct stats_sum shown; /* of the stats thread only: the sum that is being printed */
 };
@@ -107,6 +117,28 @@ void stats_block_done(struct stats *stats, struct stats_block *b)
         stats->blocks = b->next;
     pthread_mutex_unlock(&stats->lock);
     free(b);
+}
+
+struct stats_block *stats_block_take(struct stats *stats)
+{
+    if (!stats)
+        return NULL;
+    pthread_mutex_lock(&stats->lock);
+    struct stats_block *b = stats->idle;
+    if (b)
+        stats->idle = b->next_idle;
+    pthread_mutex_unlock(&stats->lock);
+    return b ? b : stats_block_new(stats);
+}
+
+void stats_block_give(struct stats *stats, struct stats_block *b)
+{
+    if (!b)
+        return;
+    pthread_mutex_lock(&stats->lock);
+    b->next_idle = stats->idle;
+    stats->idle = b;
+    pthread_mutex_unlock(&stats->lock);
 }
 
 /* @number: address in b->names; only the block's own thread writes. */
@@ -158,21 +190,40 @@ int stats_seconds(struct stats *stats, const char *name, const char *help,
 
 /* ---- answering --------------------------------------------------------------------------- */
 
-/* The whole text on the heap, or NULL when out of memory. */
-static char *make_text(struct stats *stats, size_t *len)
+static const struct stats_sum *sum_up(void *ctx, const struct stats *of)
 {
-    struct stats_sum *sum = &stats->shown;
-    char *text = NULL;
-    FILE *f = open_memstream(&text, len);
+    struct stats *process = ctx, *stats = (struct stats *)of;
+    struct stats_sum *sum = &process->shown;
 
-    if (!f)
-        return NULL;
     pthread_mutex_lock(&stats->lock);
     *sum = stats->finished;
     for (struct stats_block *b = stats->blocks; b; b = b->next)
         fold(sum, b);
     pthread_mutex_unlock(&stats->lock);
-    stats_print(f, sum, stats->gauge, stats->n_gauges);
+    return sum;
+}
+
+/* What is shown of one of them. */
+static struct stats_source source_of(const struct stats *stats)
+{
+    return (struct stats_source){stats, stats->label, stats->gauge, stats->n_gauges};
+}
+
+/* The whole text on the heap, or NULL when out of memory. */
+static char *make_text(struct stats *stats, size_t *len)
+{
+    unsigned n = stats->first ? stats->n_shares : 1, i = 0;
+    cleanup_free struct stats_source *source = malloc(n * sizeof(*source));
+    char *text = NULL;
+    FILE *f = source ? open_memstream(&text, len) : NULL;
+
+    if (!f)
+        return NULL;
+    if (!stats->first)
+        source[i++] = source_of(stats);
+    for (const struct stats *s = stats->first; s; s = s->next)
+        source[i++] = source_of(s);
+    stats_print(f, source, n, sum_up, stats);
     if (fclose(f) != 0) {
         free(text);
         return NULL;
@@ -318,6 +369,24 @@ int stats_new(struct stats **out, const char *socket_path)
     return 0;
 }
 
+int stats_share(struct stats **out, struct stats *process, const char *name)
+{
+    struct stats *stats = calloc(1, sizeof(*stats));
+
+    if (!stats)
+        return -ENOMEM;
+    pthread_mutex_init(&stats->lock, NULL);
+    stats->listen_fd = -1;
+    stats->label = name;
+    struct stats **last = &process->first;
+    while (*last)
+        last = &(*last)->next;
+    *last = stats;
+    process->n_shares++;
+    *out = stats;
+    return 0;
+}
+
 int stats_serve(struct stats *stats)
 {
     int err = thread_start(&stats->thread, serve, stats);
@@ -341,9 +410,15 @@ void stats_free(struct stats *stats)
     if (!stats)
         return;
     stats_stop(stats);
+    while (stats->first) {
+        struct stats *share = stats->first;
+        stats->first = share->next;
+        stats_free(share);
+    }
     while (stats->blocks)
         stats_block_done(stats, stats->blocks);
-    close(stats->listen_fd);
+    if (stats->listen_fd >= 0)
+        close(stats->listen_fd);
     pthread_mutex_destroy(&stats->lock);
     free(stats);
 }

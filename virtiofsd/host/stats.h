@@ -20,6 +20,12 @@ struct stats_block;
 /** stats_new() - bind @socket_path (before the sandbox closes). Return: 0 or -errno. */
 int stats_new(struct stats **stats, const char *socket_path);
 /**
+ * stats_share() - counters of one of several shares, shown with the label share="@name"
+ * @name: letters, digits, '.', '_' and '-'; lives as long as @process, which frees what is made here
+ * Before stats_serve(@process). Return: 0 or -ENOMEM.
+ */
+int stats_share(struct stats **stats, struct stats *process, const char *name);
+/**
  * stats_gauge() - register a value read at scrape time; before stats_serve()
  * @name: begins with "virtiofsd_"; @name and @help live as long as @stats
  * @read: called on the stats thread, with no lock held
@@ -45,6 +51,12 @@ void stats_free(struct stats *stats);
  */
 struct stats_block *stats_block_new(struct stats *stats);
 void stats_block_done(struct stats *stats, struct stats_block *block);
+/**
+ * stats_block_take() - as stats_block_new(), but one that was given back, if there is one
+ * stats_block_give() - another thread may take it; what was counted stays
+ */
+struct stats_block *stats_block_take(struct stats *stats);
+void stats_block_give(struct stats *stats, struct stats_block *block);
 /** stats_count() - one request. @op_index: fuse_op.index; @err: 0 or negative errno; @ns: service time */
 void stats_count(struct stats_block *block, unsigned op_index, int err, uint64_t ns);
 

@@ -30,8 +30,19 @@ struct stats_gauge {
     bool seconds; /* a counter, read in ns */
 };
 
-/** stats_print() - write everything as Prometheus text; @gauge's callbacks are called */
-void stats_print(FILE *f, const struct stats_sum *sum, const struct stats_gauge *gauge,
-                 unsigned n_gauges);
+struct stats;
+
+/* What is shown of a share. */
+struct stats_source {
+    const struct stats *stats;
+    const char *label; /* NULL: the only one */
+    const struct stats_gauge *gauge;
+    unsigned n_gauges;
+};
+
+/** stats_print() - write everything as Prometheus text; callbacks of gauges are called
+ *  @sum: of one share's counters, valid until the next call */
+void stats_print(FILE *f, const struct stats_source *source, unsigned n,
+                 const struct stats_sum *(*sum)(void *ctx, const struct stats *stats), void *ctx);
 
 #endif

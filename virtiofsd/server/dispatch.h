@@ -15,4 +15,7 @@ int64_t dispatch_serve(void *ctx, void *thread, struct vq *vq, struct ring_chain
 /** run_handler() - a decoded request, on any thread that holds the gate for reading */
 int64_t run_handler(struct srv_req *rq);
 
+/** thread_for() - this thread serves @srv now */
+void thread_for(struct srv_thread *t, struct server *srv);
+
 #endif

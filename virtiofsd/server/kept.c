@@ -169,6 +169,7 @@ static void pool_run(struct pool_job *job, void *thread)
     struct server *srv = k->rq.srv;
     int64_t used;
 
+    thread_for(thread, srv);
     pthread_mutex_lock(&srv->kept_lock);
     k->running = true;
     k->runner = pthread_self();
@@ -224,6 +225,7 @@ int64_t rq_pool(struct srv_req *rq)
     if (!hurry) {
         k->cancel = pool_cancel;
         k->job.run = pool_run;
+        k->job.lane = &rq->srv->lane;
         pool_submit(rq->srv->pool, &k->job);
     }
     pthread_mutex_unlock(&rq->srv->kept_lock);

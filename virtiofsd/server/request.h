@@ -66,7 +66,8 @@ struct server {
     struct watch *watch;       /* the feed's */
     struct xattrmap *xattrmap; /* NULL: names pass unchanged */
     struct stats *stats;       /* NULL: none kept */
-    struct pool *pool;         /* NULL: everything inline */
+    struct pool *pool;         /* NULL: everything inline; the process' */
+    struct pool_lane lane;     /* this share's part of it */
     struct pace pace;
     pthread_rwlock_t gate;
     struct session session;
@@ -94,8 +95,8 @@ struct server {
  * fchdir) and its umask (ACL creation) are its own.
  */
 struct srv_thread {
-    struct server *srv;
-    struct stats_block *stats;
+    struct server *srv;        /* that it serves now, or served last; NULL: none yet */
+    struct stats_block *stats; /* of that one */
     struct fuse_call call;
     uint8_t *out; /* reply scratch, grown on demand by thread_out() */
     size_t out_size;

@@ -39,18 +39,31 @@ static void on_interrupt(int sig)
     (void)sig; /* its only purpose is EINTR */
 }
 
+/* A thread of the process' pools serves one share after the other: it counts and speaks for this one now. */
+static void bind_share(struct srv_thread *t, struct server *srv)
+{
+    if (t->srv)
+        stats_block_give(t->srv->stats, t->stats);
+    t->srv = srv;
+    t->stats = srv ? stats_block_take(srv->stats) : NULL;
+    log_share(srv ? srv->conf->name : NULL);
+}
+
+void thread_for(struct srv_thread *t, struct server *srv)
+{
+    if (__builtin_expect(t->srv != srv, 0))
+        bind_share(t, srv);
+}
+
 static void *thread_begin(void *ctx)
 {
-    struct server *srv = ctx;
     struct srv_thread *t = aligned_alloc(64, (sizeof(*t) + 63) & ~(size_t)63);
     sigset_t set;
 
+    (void)ctx;
     if (!t)
         return NULL;
     memset(t, 0, offsetof(struct srv_thread, iov));
-    t->srv = srv;
-    if (srv->stats)
-        t->stats = stats_block_new(srv->stats);
     if (unshare(CLONE_FS) < 0) {
         log_error("cannot give a thread its own working directory: %s", strerror(errno));
         free(t);
@@ -64,20 +77,19 @@ static void *thread_begin(void *ctx)
 
 static void thread_end(void *ctx, void *thread)
 {
-    struct server *srv = ctx;
     struct srv_thread *t = thread;
 
+    (void)ctx;
     if (!t)
         return;
-    if (t->stats)
-        stats_block_done(srv->stats, t->stats);
+    bind_share(t, NULL);
     free(t->out);
     free(t);
 }
 
 static void batch_begin(void *ctx, void *thread)
 {
-    (void)thread;
+    thread_for(thread, ctx);
     pthread_rwlock_rdlock(&((struct server *)ctx)->gate);
 }
 
@@ -325,25 +337,30 @@ bool server_paced(const struct server *srv)
     return srv->pace.on;
 }
 
-int server_start(struct server *srv)
+int server_pool(struct pool **pool, const struct conf *conf)
 {
-    int n = srv->conf->thread_pool_size;
+    int n = conf->thread_pool_size;
     struct sigaction sa = {.sa_handler = on_interrupt};
 
+    *pool = NULL;
     /* No SA_RESTART: the system call that it interrupts is to end. */
     if (sigaction(SIGUSR1, &sa, NULL) < 0)
         return -errno;
     if (n == 0)
         return 0;
-    return pool_new(&srv->pool, n < 0 ? POOL_DEFAULT : (unsigned)n, thread_begin, thread_end, srv);
+    return pool_new(pool, n < 0 ? POOL_DEFAULT : (unsigned)n, thread_begin, thread_end, NULL);
+}
+
+void server_start(struct server *srv, struct pool *pool, unsigned most)
+{
+    pool_lane_init(&srv->lane, most);
+    srv->pool = pool;
 }
 
 void server_free(struct server *srv)
 {
     if (!srv)
         return;
-    if (srv->pool)
-        pool_free(srv->pool);
     /* What a supervised one leaves is the next one's. */
     if (srv->tree && srv->handles && srv->locks && !keep_is_supervised(srv->keep))
         reset(srv);

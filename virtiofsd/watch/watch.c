@@ -123,6 +123,7 @@ static void *watch_main(void *arg)
     struct epoll_event ev[2];
 
     thread_name("watch");
+    log_share(w->share);
     /* Paths are numbers of descriptors (inotify.c). */
     if (unshare(CLONE_FS) < 0 || fchdir(w->p.proc_fd) < 0)
         log_error("watch: no working directory: %s", strerror(errno));
@@ -170,8 +171,10 @@ int watch_start(struct watch *w)
 
     pthread_mutex_lock(&w->lock);
     if (!w->backend) {
-        if (!w->started)
+        if (!w->started) {
+            w->share = log_of_share();
             r = thread_start(&w->thread, watch_main, w);
+        }
         w->started = r == 0;
         if (r == 0)
             r = open_backend(w);

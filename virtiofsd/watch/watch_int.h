@@ -112,6 +112,7 @@ struct watch {
     struct watch_params p;
     pthread_mutex_t lock; /* guards everything below but what is atomic or the thread's */
     pthread_t thread;
+    const char *share; /* for the thread's lines in the log */
     bool started, stop;
     bool crawls; /* the thread is at a directory, holds its descriptor and perhaps an inode */
     pthread_cond_t idle; /* crawls has become false */
