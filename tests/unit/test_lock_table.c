@@ -11,11 +11,14 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "server/lock_table.h"
+#include "tests/unit/keep_rig.h"
 
 struct rig {
     char a[32], b[32]; /* two files */
@@ -46,7 +49,20 @@ static void unref_path(void *ctx, void *file)
     ((struct rig *)ctx)->referenced--;
 }
 
-static const struct lock_files files = {open_path, ref_path, unref_path};
+static uint32_t number_path(void *ctx, const void *file)
+{
+    return file == ((struct rig *)ctx)->a ? 1 : 2;
+}
+
+static void *hold_path(void *ctx, uint32_t number)
+{
+    struct rig *rig = ctx;
+
+    rig->referenced++;
+    return number == 1 ? rig->a : rig->b;
+}
+
+static const struct lock_files files = {open_path, ref_path, unref_path, number_path, hold_path};
 
 static int setup(void **state)
 {
@@ -56,7 +72,7 @@ static int setup(void **state)
     strcpy(rig->b, "/tmp/lock-b-XXXXXX");
     close(mkstemp(rig->a));
     close(mkstemp(rig->b));
-    assert_int_equal(lock_table_new(&rig->table, &files, rig, 4), 0);
+    assert_int_equal(lock_table_new(&rig->table, &files, rig, 4, NULL), 0);
     *state = rig;
     return 0;
 }
@@ -222,6 +238,53 @@ static void test_clearing_frees_everything(void **state)
     assert_int_equal(lock(rig, rig->a, 3, F_WRLCK, 0, 0), 0);
 }
 
+/* The worker takes a lock and is killed. */
+static struct lock_table *left_by_a_worker(struct rig *rig, struct keep *k)
+{
+    struct lock_table *t;
+    struct lock_owner *o;
+    const struct flock fl = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 10};
+
+    pid_t worker = keep_rig_fork(k);
+    if (worker == 0) {
+        if (lock_table_new(&t, &files, rig, 4, k) || lock_owner_get(t, rig->b, 77, &o) ||
+            lock_owner_set(o, &fl, 1234))
+            _exit(1);
+        raise(SIGKILL);
+    }
+    assert_true(WIFSIGNALED(keep_rig_wait(k, worker)));
+    keep_rig_resumes(k, true);
+    assert_int_equal(lock_table_new(&t, &files, rig, 4, k), 0);
+    assert_int_equal(lock_table_resume(t), 0);
+    return t;
+}
+
+static bool others_may_lock(const char *path)
+{
+    struct flock fl = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 10};
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    bool may = fcntl(fd, F_OFD_SETLK, &fl) == 0;
+
+    close(fd);
+    return may;
+}
+
+static void test_a_lock_outlives_the_worker_and_goes_with_its_owner(void **state)
+{
+    struct rig *rig = *state;
+    struct keep *k = keep_rig_open();
+    struct lock_table *t = left_by_a_worker(rig, k);
+
+    assert_false(others_may_lock(rig->b));
+    assert_int_equal(lock_other_pid(t, rig->b, 78), 1234);
+    assert_int_equal(keep_rig_count(k), 1);
+    assert_true(lock_owner_drop(t, rig->b, 77));
+    assert_true(others_may_lock(rig->b));
+    assert_int_equal(keep_rig_count(k), 0);
+    lock_table_free(t);
+    keep_rig_close(k);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -238,6 +301,7 @@ int main(void)
         TEST(test_a_file_that_cannot_be_opened_leaves_nothing_behind),
         TEST(test_the_one_other_owner_is_named),
         TEST(test_clearing_frees_everything),
+        TEST(test_a_lock_outlives_the_worker_and_goes_with_its_owner),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,12 +16,18 @@
  *   reported elsewhere), the cache mode auto with its own timeout, and a client that listens. A reply may be
  *   overtaken by the record of a change after it; docs/protocol.md says what the client does about it.
  *
+ *   The subtrees are kept (struct kept_session). Whoever goes on in this process's place covers them again.
+ *
  * Locks: srv->kept_lock, then feed.lock, then watch/'s. cancel() comes with the first one held.
+ * syscalls: openat fchdir close
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "host/cleanup.h"
 #include "host/log.h"
 #include "server/feed.h"
 
@@ -159,6 +165,28 @@ static void covered(void *ctx, uint64_t number, bool whole)
     free(wait);
 }
 
+/* Subtrees are kept, by the client's number; feed.lock held. @node 0: it has gone. */
+static void record_subtree(struct server *srv, uint64_t number, uint64_t node)
+{
+    struct kept_session *k = srv->kept_session;
+
+    for (unsigned i = 0; i < WATCH_SUBTREES_MAX; i++) {
+        bool is = node ? k->watch[i].node == 0 : k->watch[i].number == number;
+        if (!is)
+            continue;
+        k->watch[i].number = node ? number : 0;
+        atomic_store_explicit(&k->watch[i].node, node, memory_order_release);
+        return;
+    }
+}
+
+/* Lock held. */
+static int end_subtree(struct server *srv, uint64_t number)
+{
+    record_subtree(srv, number, 0);
+    return watch_end_subtree(srv->feed->watch, number);
+}
+
 static bool cancel_watch(struct srv_kept *k)
 {
     struct feed *f = k->rq.srv->feed;
@@ -166,7 +194,7 @@ static bool cancel_watch(struct srv_kept *k)
     pthread_mutex_lock(&f->lock);
     struct feed_wait *wait = take_wait(f, 0, k);
     if (wait)
-        (void)watch_end_subtree(f->watch, wait->number);
+        (void)end_subtree(k->rq.srv, wait->number);
     pthread_mutex_unlock(&f->lock);
     free(wait);
     return wait != NULL;
@@ -179,10 +207,13 @@ static int begin_watch(struct srv_req *rq, struct srv_kept *k, struct feed_wait 
     struct feed *f = rq->srv->feed;
 
     pthread_mutex_lock(&f->lock); /* covered() waits until the request can be found */
+    if (rq->record->again)        /* it may have been covered for the client already */
+        (void)end_subtree(rq->srv, in->watch);
     int r = watch_subtree(f->watch, rq->inode, in->watch, in->age_ms);
     if (r == 0) {
         *wait = (struct feed_wait){.next = f->waits, .number = in->watch, .kept = k};
         f->waits = wait;
+        record_subtree(rq->srv, in->watch, rq->c->in.nodeid);
     }
     pthread_mutex_unlock(&f->lock);
     return r;
@@ -246,7 +277,7 @@ int64_t op_unwatch(struct srv_req *rq)
         return rq_error(rq, -ENOSYS);
     struct feed *f = rq->srv->feed;
     pthread_mutex_lock(&f->lock);
-    int r = watch_end_subtree(f->watch, in->watch);
+    int r = end_subtree(rq->srv, in->watch);
     struct feed_wait *wait = r == 0 ? take_wait(f, in->watch, NULL) : NULL;
     pthread_mutex_unlock(&f->lock);
     if (wait)
@@ -325,12 +356,45 @@ bool feed_start(struct srv_req *rq)
     return srv->feed && thread_to_fds(rq) == 0 && watch_start(srv->feed->watch) == 0;
 }
 
+/* What another worker was asked to cover. */
+static void cover_again(struct server *srv)
+{
+    struct kept_session *k = srv->kept_session;
+
+    for (unsigned i = 0; i < WATCH_SUBTREES_MAX; i++) {
+        uint64_t node = atomic_load(&k->watch[i].node);
+        struct inode *inode = node ? inode_get(srv->tree, node) : NULL;
+        if (inode && watch_subtree(srv->feed->watch, inode, k->watch[i].number, 0) < 0)
+            log_warn_limited("a subtree is not watched any more since the daemon was replaced");
+        if (inode)
+            inode_put(srv->tree, inode);
+        else
+            atomic_store(&k->watch[i].node, 0);
+    }
+}
+
+bool feed_resume(struct server *srv)
+{
+    /* Covering needs a thread whose working directory is /proc/self/fd (watch.h); ours goes back. */
+    cleanup_close int here = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    bool started = fchdir(srv->sb.proc_fd) == 0 && watch_start(srv->feed->watch) == 0;
+
+    if (started) {
+        cover_again(srv);
+        watch_lost(srv->feed->watch);
+    }
+    if (here < 0 || fchdir(here) < 0)
+        log_warn("the working directory is another one now: %s", strerror(errno));
+    return started;
+}
+
 /* Nobody is running; what waits is withdrawn by kept_cancel(). */
 void feed_reset(struct server *srv)
 {
     if (!srv->feed)
         return;
     watch_reset(srv->feed->watch);
+    memset(srv->kept_session->watch, 0, sizeof(srv->kept_session->watch));
     atomic_store(&srv->feed->listens, false);
 }
 

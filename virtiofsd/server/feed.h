@@ -15,6 +15,11 @@ int feed_new(struct server *srv);
 void feed_free(struct server *srv);
 /** feed_start() - PROBE: a client wants it. Return: can it be had? */
 bool feed_start(struct srv_req *rq);
+/**
+ * feed_resume() - the client of another worker's goes on: its subtrees are covered again, and it is told to look at
+ * everything, since changes have been missed. Return: false when there is no feed any more.
+ */
+bool feed_resume(struct server *srv);
 /** feed_reset() - the session ends; before the tree is reset */
 void feed_reset(struct server *srv);
 int feed_gauges(struct server *srv);

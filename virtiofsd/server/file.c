@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "host/cleanup.h"
+#include "host/log.h"
 #include "server/feed.h"
 
 /* Flags for the host's open; -EINVAL, -EROFS. */
@@ -69,21 +70,10 @@ static uint32_t fopen_flags(const struct server *srv, const struct inode *inode,
     return f;
 }
 
-/*
- * A file that is appended to is opened without O_APPEND, which would send the pages of a shared mapping to
- * its end too; op_write() tells the two kinds of write apart. Not where another host may append as well.
- * @inode: the file or, for a new one, its directory.
- */
-static int flags_for_append(const struct srv_req *rq, const struct inode *inode, int flags)
-{
-    return inode_mount_local(rq->srv->tree, inode) ? flags & ~O_APPEND : flags;
-}
-
 /* O_TRUNC may be of a file that the guest's user may not keep set-id bits on. */
 static int open_inode(struct srv_req *rq, struct inode *inode, int flags, bool kill,
                       struct inode_fd *hold)
 {
-    struct tree *t = rq->srv->tree;
     kill = kill && (flags & O_TRUNC);
     int r = kill ? cred_drop_fsetid() : 0;
 
@@ -91,9 +81,7 @@ static int open_inode(struct srv_req *rq, struct inode *inode, int flags, bool k
         return r;
     if (rq_slow(rq)) /* somebody's lease holds the pool up, not a queue */
         flags |= O_NONBLOCK;
-    r = inode_open(t, inode, flags_for_append(rq, inode, flags), hold);
-    if (r == -EPERM && (flags & O_APPEND)) /* chattr +a */
-        r = inode_open(t, inode, flags, hold);
+    r = open_file(rq->srv, inode, flags, hold);
     if (kill)
         cred_raise_fsetid();
     return r;
@@ -174,6 +162,33 @@ static int64_t reply_created(struct srv_req *rq, struct inode *inode, const stru
     return rq_reply(rq, out.bytes, n + sizeof(open));
 }
 
+/*
+ * Before the client hears of it: what the next worker could not open again. A file without a name, and one whose mode
+ * denies what it was created for, to a process that modes apply to.
+ */
+static void keep_created(struct srv_req *rq, struct inode *inode, uint64_t fh, int fd,
+                         const struct statx *stx, int flags)
+{
+    static const unsigned needed[] = {[O_RDONLY] = 0400, [O_WRONLY] = 0200, [O_RDWR] = 0600};
+    struct server *srv = rq->srv;
+    unsigned need = needed[flags & O_ACCMODE];
+    int r = 0;
+
+    if (!keep_is_supervised(srv->keep))
+        return;
+    if (stx->stx_nlink == 0)
+        r = inode_keep(srv->tree, inode, fd);
+    if (r == 0 && srv->own_uid != 0 && (stx->stx_mode & need) != need) {
+        struct handle *h = handle_get(srv, fh, HANDLE_FILE, inode);
+        r = h ? handle_keep(srv, h) : 0;
+        if (h)
+            handle_put(srv, h);
+    }
+    if (r < 0)
+        log_warn_limited("a file that is open will be lost if the daemon is replaced: %s",
+                         strerror(-r));
+}
+
 /* A new file is open at @fd: make it known and give it a handle. Takes @fd. */
 static int64_t adopt_created(struct srv_req *rq, const char *name, int fd, int flags)
 {
@@ -197,6 +212,8 @@ static int64_t adopt_created(struct srv_req *rq, const char *name, int fd, int f
         r = handle_new(srv->handles, inode, fd, flags, HANDLE_FILE, hold, &fh);
         if (r < 0)
             opened_close(srv, inode, fd, &hold);
+        else
+            keep_created(rq, inode, fh, fd, &stx, flags);
     }
     if (r != 0) {
         tree_forget(srv->tree, inode_id(inode), 1);
@@ -224,9 +241,10 @@ static int create_file(struct srv_req *rq, const char *name, int flags, uint32_t
     if (r == 0) {
         umask_enter(rq, mask);
         /* O_EXCL and O_TMPFILE follow nothing; O_NOFOLLOW says so again. */
-        int fd = openat(dir.fd, name,
-                        flags_for_append(rq, rq->inode, flags) | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY,
-                        mode & 07777);
+        int fd =
+            openat(dir.fd, name,
+                   flags_for_append(rq->srv, rq->inode, flags) | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY,
+                   mode & 07777);
         r = fd < 0 ? -errno : fd;
         umask_leave(rq);
         cred_leave(rq, &cred);

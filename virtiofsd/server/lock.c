@@ -104,13 +104,31 @@ static void unref_inode(void *ctx, void *file)
     inode_put(l->srv->tree, file);
 }
 
-static const struct lock_files inode_files = {open_inode, ref_inode, unref_inode};
+static uint32_t number_inode(void *ctx, const void *file)
+{
+    (void)ctx;
+    return inode_number(file);
+}
+
+static void *hold_inode(void *ctx, uint32_t number)
+{
+    struct locks *l = ctx;
+
+    return tree_hold(l->srv->tree, number);
+}
+
+static const struct lock_files inode_files = {open_inode, ref_inode, unref_inode, number_inode,
+                                              hold_inode};
 
 /* ---- taking and giving --------------------------------------------------------------------- */
 
 static int set_flock(struct locks *l, struct handle *h, uint32_t type)
 {
-    int err = flock(h->fd, flock_op(type) | LOCK_NB) < 0 ? -errno : 0;
+    int err = type == F_UNLCK ? 0 : handle_flocks(l->srv, h);
+
+    if (err)
+        return -ENOLCK;
+    err = flock(h->fd, flock_op(type) | LOCK_NB) < 0 ? -errno : 0;
     bool had = atomic_exchange(&h->flocked, true);
 
     /* An unlock or a downgrade frees something; so does a failed upgrade: flock(2) gives up first. */
@@ -322,7 +340,7 @@ int locks_new(struct locks **out, struct server *srv, uint32_t max_fds)
     if (!l)
         return -ENOMEM;
     l->srv = srv;
-    err = lock_table_new(&l->table, &inode_files, l, max_fds);
+    err = lock_table_new(&l->table, &inode_files, l, max_fds, srv->keep);
     if (!err)
         err = lock_waits_new(&l->waits, WAITERS_MAX);
     if (err)
@@ -330,6 +348,17 @@ int locks_new(struct locks **out, struct server *srv, uint32_t max_fds)
     else
         *out = l;
     return err;
+}
+
+int locks_resume(struct locks *l)
+{
+    return lock_table_resume(l->table);
+}
+
+int locks_each(struct locks *l, int (*fn)(void *ctx, uint32_t inode, uint64_t owner, uint32_t pid),
+               void *ctx)
+{
+    return lock_table_each(l->table, fn, ctx);
 }
 
 void locks_free(struct locks *l)

@@ -16,6 +16,10 @@
  *
  *   The host's kernel finds no deadlocks between such locks: EDEADLK never happens.
  *
+ *   Over the end of this process the kernel keeps the locks, because the supervisor has a copy of each descriptor
+ *   (KEEP_LOCK), put before the first lock is taken through it. Whose they are is kept beside (KEEP_LOCKS), the file's
+ *   number last.
+ *
  * Ownership: an entry holds a reference on its file and owns its descriptor; it lives until the last
  * reference goes. The table itself holds one while the entry can be found.
  * Locks: one mutex for table, counts and references; no system call is made with it held.
@@ -27,16 +31,32 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "host/log.h"
+#include "keep/keep.h"
 #include "server/lock_table.h"
 
 enum { BUCKETS = 1024 };
+#define LOCKS_VERSION 1u
+
+/* What is kept of one. */
+struct kept_lock {
+    uint64_t owner;
+    _Atomic uint32_t file; /* its number; 0: no entry */
+    _Atomic uint32_t pid;
+};
+
+struct kept_locks {
+    struct keep_head keep;
+    struct kept_lock at[LOCK_OWNERS_MAX];
+};
 
 struct lock_owner {
     void *file;
     uint64_t owner;
     int fd;
-    uint32_t refs; /* table lock */
-    _Atomic uint32_t pid;
+    uint32_t refs;           /* table lock */
+    uint32_t slot;           /* of what is kept */
+    _Atomic uint32_t *pid;   /* kept */
     struct lock_owner *next; /* table lock: hash chain */
 };
 
@@ -45,20 +65,30 @@ struct lock_table {
     const struct lock_files *files;
     void *ctx;
     uint32_t max, count;
+    struct keep *keep;
+    struct kept_locks *kept;
+    bool taken[LOCK_OWNERS_MAX];        /* table lock: slots of what is kept */
     struct lock_owner *bucket[BUCKETS]; /* by file: all owners of a file are in one chain */
 };
 
 int lock_table_new(struct lock_table **table, const struct lock_files *files, void *ctx,
-                   uint32_t max)
+                   uint32_t max, struct keep *k)
 {
     struct lock_table *t = calloc(1, sizeof(*t));
 
     if (!t)
         return -ENOMEM;
+    t->keep = k;
+    t->kept = keep_map(k, KEEP_LOCKS, sizeof(*t->kept), LOCKS_VERSION);
+    if (!t->kept) {
+        int r = -errno;
+        free(t);
+        return r;
+    }
     pthread_mutex_init(&t->lock, NULL);
     t->files = files;
     t->ctx = ctx;
-    t->max = max;
+    t->max = max < LOCK_OWNERS_MAX ? max : LOCK_OWNERS_MAX;
     *table = t;
     return 0;
 }
@@ -67,7 +97,9 @@ void lock_table_free(struct lock_table *t)
 {
     if (!t)
         return;
-    lock_table_clear(t);
+    if (!keep_is_supervised(t->keep)) /* else they are the next worker's */
+        lock_table_clear(t);
+    keep_unmap(t->keep, t->kept);
     pthread_mutex_destroy(&t->lock);
     free(t);
 }
@@ -111,7 +143,13 @@ struct lock_owner *lock_owner_find(struct lock_table *t, const void *file, uint6
 
 static void destroy(struct lock_table *t, struct lock_owner *o)
 {
-    close(o->fd);
+    atomic_store(&t->kept->at[o->slot].file, 0);
+    keep_drop(t->keep, KEEP_LOCK, o->slot);
+    pthread_mutex_lock(&t->lock);
+    t->taken[o->slot] = false;
+    pthread_mutex_unlock(&t->lock);
+    if (o->fd >= 0)
+        close(o->fd);
     t->files->unref(t->ctx, o->file);
     free(o);
 }
@@ -127,22 +165,100 @@ void lock_owner_put(struct lock_table *t, struct lock_owner *o)
         destroy(t, o);
 }
 
+/* Return: a slot that nobody has; LOCK_OWNERS_MAX: there is none. */
+static uint32_t take_slot(struct lock_table *t)
+{
+    uint32_t slot = 0;
+
+    pthread_mutex_lock(&t->lock);
+    while (slot < LOCK_OWNERS_MAX && t->taken[slot])
+        slot++;
+    if (slot < LOCK_OWNERS_MAX)
+        t->taken[slot] = true;
+    pthread_mutex_unlock(&t->lock);
+    return slot;
+}
+
 static int make(struct lock_table *t, void *file, uint64_t owner, struct lock_owner **out)
 {
     struct lock_owner *o = malloc(sizeof(*o));
 
     if (!o)
         return -ENOMEM;
-    *o = (struct lock_owner){.file = file, .owner = owner};
-    o->fd = t->files->open(t->ctx, file);
-    if (o->fd < 0) {
-        int err = o->fd;
+    *o = (struct lock_owner){.file = file, .owner = owner, .slot = take_slot(t)};
+    if (o->slot == LOCK_OWNERS_MAX) {
         free(o);
+        return -ENOLCK;
+    }
+    o->fd = t->files->open(t->ctx, file);
+    int err = o->fd < 0 ? o->fd : keep_put(t->keep, KEEP_LOCK, o->slot, o->fd);
+    t->files->ref(t->ctx, file);
+    if (err < 0) {
+        destroy(t, o);
         return err == -EMFILE || err == -ENFILE ? -ENOLCK : err;
     }
-    t->files->ref(t->ctx, file);
+    struct kept_lock *k = &t->kept->at[o->slot];
+    k->owner = owner;
+    o->pid = &k->pid;
+    atomic_store(o->pid, 0);
+    atomic_store_explicit(&k->file, t->files->number(t->ctx, file), memory_order_release);
     *out = o;
     return 0;
+}
+
+/* One that was left: into the table. Return: 0; -ENOENT: its lock is lost; -ENOMEM. */
+static int revive(struct lock_table *t, uint32_t slot)
+{
+    struct kept_lock *k = &t->kept->at[slot];
+    struct lock_owner *o = malloc(sizeof(*o));
+
+    if (!o)
+        return -ENOMEM;
+    *o = (struct lock_owner){.owner = k->owner, .slot = slot, .refs = 1, .pid = &k->pid};
+    o->fd = keep_take(t->keep, KEEP_LOCK, slot);
+    o->file = o->fd < 0 ? NULL : t->files->hold(t->ctx, k->file);
+    if (!o->file) {
+        if (o->fd >= 0)
+            close(o->fd);
+        free(o);
+        return -ENOENT;
+    }
+    t->taken[slot] = true;
+    o->next = *bucket_of(t, o->file);
+    *bucket_of(t, o->file) = o;
+    t->count++;
+    return 0;
+}
+
+int lock_table_resume(struct lock_table *t)
+{
+    for (uint32_t slot = 0; slot < LOCK_OWNERS_MAX; slot++) {
+        if (atomic_load(&t->kept->at[slot].file) == 0)
+            continue;
+        int r = revive(t, slot);
+        if (r == -ENOMEM)
+            return r;
+        if (r < 0) {
+            log_warn_limited("a record lock was lost when the daemon was replaced");
+            atomic_store(&t->kept->at[slot].file, 0);
+            keep_drop(t->keep, KEEP_LOCK, slot);
+        }
+    }
+    return 0;
+}
+
+int lock_table_each(struct lock_table *t,
+                    int (*fn)(void *ctx, uint32_t file, uint64_t owner, uint32_t pid), void *ctx)
+{
+    int r = 0;
+
+    for (uint32_t slot = 0; r == 0 && slot < LOCK_OWNERS_MAX; slot++) {
+        const struct kept_lock *k = &t->kept->at[slot];
+        uint32_t file = atomic_load(&k->file);
+        if (file)
+            r = fn(ctx, file, k->owner, atomic_load(&k->pid));
+    }
+    return r;
 }
 
 int lock_owner_get(struct lock_table *t, void *file, uint64_t owner, struct lock_owner **out)
@@ -244,7 +360,7 @@ int lock_owner_set(struct lock_owner *o, const struct flock *fl, uint32_t pid)
     if (fcntl(o->fd, F_OFD_SETLK, &copy) < 0)
         return errno == EACCES ? -EAGAIN : -errno;
     if (fl->l_type != F_UNLCK)
-        atomic_store(&o->pid, pid);
+        atomic_store(o->pid, pid);
     return 0;
 }
 
@@ -261,7 +377,7 @@ uint32_t lock_other_pid(struct lock_table *t, const void *file, uint64_t owner)
     for (const struct lock_owner *o = *bucket_of(t, file); o; o = o->next) {
         if (o->file == file && o->owner != owner) {
             others++;
-            pid = atomic_load(&o->pid);
+            pid = atomic_load(o->pid);
         }
     }
     pthread_mutex_unlock(&t->lock);

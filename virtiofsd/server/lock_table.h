@@ -18,11 +18,23 @@ struct lock_files {
     int (*open)(void *ctx, void *file);
     void (*ref)(void *ctx, void *file);
     void (*unref)(void *ctx, void *file);
+    /** number() - what names it over a restart, not 0 */
+    uint32_t (*number)(void *ctx, const void *file);
+    /** hold() - at resume: the file of that number, with a reference, or NULL */
+    void *(*hold)(void *ctx, uint32_t number);
 };
 
-/** lock_table_new() - @max: owners at the same time, each of which costs a descriptor */
+struct keep;
+
+#define LOCK_OWNERS_MAX 4096u
+/** lock_table_new() - @max: owners at the same time, up to LOCK_OWNERS_MAX, each of which costs a descriptor */
 int lock_table_new(struct lock_table **table, const struct lock_files *files, void *ctx,
-                   uint32_t max);
+                   uint32_t max, struct keep *k);
+/** lock_table_resume() - owners that another worker left, with the locks that their descriptors hold. 0 or -ENOMEM. */
+int lock_table_resume(struct lock_table *t);
+/** lock_table_each() - @fn for each owner of a lock, the file by its number; stops at what is not 0 */
+int lock_table_each(struct lock_table *t,
+                    int (*fn)(void *ctx, uint32_t file, uint64_t owner, uint32_t pid), void *ctx);
 /** lock_table_clear() - release every lock; references that are out stay good and end as usual */
 void lock_table_clear(struct lock_table *t);
 void lock_table_free(struct lock_table *t);

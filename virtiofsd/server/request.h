@@ -28,6 +28,7 @@
 #include "server/pace.h"
 #include "server/server.h"
 #include "tree/tree.h"
+#include "watch/watch.h"
 
 struct handle;
 struct feed;
@@ -55,6 +56,22 @@ struct session {
     _Atomic uint32_t features; /* VIOFS_FEATURE_* that PROBE agreed, which may come at any time */
 };
 
+/*
+ * What is kept of it (KEEP_SESSION). A session that is about to begin or to end is not live; the INIT or DESTROY that is
+ * at it is served again.
+ */
+struct kept_session {
+    struct keep_head keep;
+    _Atomic uint32_t live;
+    _Atomic uint32_t features;
+    uint64_t flags, epoch;
+    struct fuse_dialect dialect;
+    struct {
+        _Atomic uint64_t node;   /* 0: none */
+        _Atomic uint64_t number; /* the client's */
+    } watch[WATCH_SUBTREES_MAX]; /* subtrees of the feed */
+};
+
 struct server {
     const struct conf *conf;
     struct sandbox sb;
@@ -71,6 +88,7 @@ struct server {
     struct pace pace;
     pthread_rwlock_t gate;
     struct session session;
+    struct kept_session *kept_session;
     uid_t own_uid;
     gid_t own_gid;
     bool can_setid;
@@ -184,7 +202,7 @@ enum handle_kind { HANDLE_FILE, HANDLE_DIR };
 struct handle {
     _Atomic uint32_t refs; /* slots are type-stable, as inodes are */
     _Atomic uint32_t gen;
-    int fd;    /* the handle's own */
+    int fd; /* the handle's own; -1: another worker's, and not used yet (handle_get() opens it) */
     int flags; /* O_* it was opened with */
     enum handle_kind kind;
     struct inode *inode;    /* a reference */
@@ -214,7 +232,39 @@ int handle_release(struct server *srv, uint64_t fh, enum handle_kind kind,
                    const struct inode *inode);
 /** opened_close() - undo inode_open() with a hold */
 void opened_close(struct server *srv, struct inode *inode, int fd, struct inode_fd *hold);
-int handles_new(struct handles **hs, uint32_t max);
+#define HANDLES_MAX (1u << 20)
+/** handles_new() - @max: at most HANDLES_MAX */
+int handles_new(struct handles **hs, uint32_t max, struct keep *k);
+/** handles_resume() - what another worker left, after tree_resume() and before tree_settle() */
+void handles_resume(struct server *srv);
+/**
+ * handle_keep() - hand the descriptor to the supervisor: it could not be opened again
+ * Return: 0, also without a supervisor; -errno.
+ */
+int handle_keep(struct server *srv, struct handle *h);
+/** handle_flocks() - before the first flock() through it: that goes with the descriptor. 0 or -errno. */
+int handle_flocks(struct server *srv, struct handle *h);
+/** flags_for_append() - what a file is opened with for O_APPEND; @inode: the file or, for a new one, its directory */
+int flags_for_append(struct server *srv, const struct inode *inode, int flags);
+/** open_file() - inode_open() with that in mind */
+int open_file(struct server *srv, struct inode *inode, int flags, struct inode_fd *hold);
+
+/* For whoever moves a session to another host, where handles keep their numbers. The guest is stopped meanwhile. */
+struct handle_record {
+    uint64_t fh, node;
+    int flags; /* O_* */
+    enum handle_kind kind;
+    bool flocked; /* flock() has been used through it */
+};
+/** handles_each() - @fn for each handle; stops at what is not 0 */
+int handles_each(struct server *srv, int (*fn)(void *ctx, const struct handle_record *r),
+                 void *ctx);
+/**
+ * handles_place() - between tree_unsettle() and tree_settle(); its file is opened when it is first used
+ * Return: 0; -EEXIST, -ENFILE, -EINVAL, -ESTALE. handles_settle() comes after the last one.
+ */
+int handles_place(struct server *srv, const struct handle_record *r);
+void handles_settle(struct server *srv);
 /** handles_reset() - close all; no request may be running */
 void handles_reset(struct server *srv);
 void handles_free(struct handles *hs);
@@ -266,6 +316,10 @@ srv_handler op_getlk, op_setlk, op_setlkw;                          /* lock.c */
 srv_handler op_ioctl;                                               /* ioctl.c */
 srv_handler op_watch, op_unwatch, op_events;                        /* feed.c */
 
+/** session_map() - what is kept of the session. 0 or -errno. */
+int session_map(struct server *srv);
+/** session_resume() - the session that another worker served goes on */
+void session_resume(struct server *srv);
 /** session_reset() - no FUSE session any more: handles, locks, inodes go. Gate held for writing. */
 void session_reset(struct server *srv);
 /** kept_defer() - those of one queue that have not begun are served anew when it goes on (vu_ops.defer_later) */
@@ -298,6 +352,11 @@ void ext_add_new(const struct srv_req *rq, struct fuse_viofs_ext *ext);
 /* lock.c hooks. locks_new() starts no thread; the waiter thread starts with the first wait. */
 uint32_t locks_fds(const struct conf *conf, int64_t nofile); /* to be set aside for record locks */
 int locks_new(struct locks **locks, struct server *srv, uint32_t max_fds);
+/** locks_resume() - what another worker left, after tree_resume() and before tree_settle(). 0 or -ENOMEM. */
+int locks_resume(struct locks *locks);
+/** locks_each() - @fn for each owner of record locks, with the low half of the inode's id */
+int locks_each(struct locks *locks,
+               int (*fn)(void *ctx, uint32_t inode, uint64_t owner, uint32_t pid), void *ctx);
 void locks_free(struct locks *locks);
 /** locks_flush() - FLUSH by @owner: its POSIX locks on the inode go */
 void locks_flush(struct locks *locks, struct inode *inode, uint64_t owner);

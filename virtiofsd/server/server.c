@@ -30,8 +30,7 @@
 enum {
     FD_RESERVE = 160,     /* sockets, rings, memory regions, logs, one transient per thread */
     FD_CACHE_MAX = 65536, /* more descriptors only pin more of the host's memory */
-    HANDLES_MAX = 1 << 20,
-    POOL_DEFAULT = 8, /* threads for requests that block; they cost a stack each when idle */
+    POOL_DEFAULT = 8,     /* threads for requests that block; they cost a stack each when idle */
 };
 
 static void on_interrupt(int sig)
@@ -267,13 +266,15 @@ static int build(struct server *srv, int64_t nofile)
         .max_inodes = inodes_that_fit(),
     };
     int64_t handles = guest_fds - tp.max_fds;
-    if (handles > HANDLES_MAX)
+    if (handles > (int64_t)HANDLES_MAX)
         handles = HANDLES_MAX;
     r = init_locks(srv);
     if (r == 0)
+        r = session_map(srv);
+    if (r == 0)
         r = tree_new(&srv->tree, &tp);
     if (r == 0)
-        r = handles_new(&srv->handles, (uint32_t)handles);
+        r = handles_new(&srv->handles, (uint32_t)handles, srv->keep);
     if (r == 0)
         r = locks_new(&srv->locks, srv, lock_fds);
     if (r == 0 && conf->xattrmap)
@@ -325,11 +326,19 @@ int server_resume(struct server *srv)
 {
     int r = tree_resume(srv->tree);
 
+    if (r < 0)
+        return r;
+    handles_resume(srv);
+    r = locks_resume(srv->locks);
     if (r == 0)
         r = tree_settle(srv->tree);
-    if (r == 0)
-        look_at_root(srv);
-    return r;
+    if (r < 0) {
+        log_error("cannot go on where the daemon stopped: %s", strerror(-r));
+        return r;
+    }
+    look_at_root(srv);
+    session_resume(srv);
+    return 0;
 }
 
 bool server_paced(const struct server *srv)
@@ -371,6 +380,7 @@ void server_free(struct server *srv)
     handles_free(srv->handles);
     feed_free(srv);
     tree_free(srv->tree);
+    keep_unmap(srv->keep, srv->kept_session);
     pthread_rwlock_destroy(&srv->gate);
     pthread_mutex_destroy(&srv->kept_lock);
     free(srv);

@@ -22,8 +22,45 @@
 #define MAX_WRITE (1u << 20)
 #define MAX_PAGES (MAX_WRITE / 4096)
 
+#define SESSION_VERSION 1u
+
+int session_map(struct server *srv)
+{
+    srv->kept_session =
+        keep_map(srv->keep, KEEP_SESSION, sizeof(*srv->kept_session), SESSION_VERSION);
+    return srv->kept_session ? 0 : -errno;
+}
+
+/* The session is as srv->session says. */
+static void session_record(struct server *srv)
+{
+    struct kept_session *k = srv->kept_session;
+
+    k->flags = srv->session.flags;
+    k->epoch = srv->session.epoch;
+    k->dialect = srv->session.dialect;
+    atomic_store(&k->features, atomic_load(&srv->session.features));
+    atomic_store_explicit(&k->live, srv->session.live, memory_order_release);
+}
+
+void session_resume(struct server *srv)
+{
+    const struct kept_session *k = srv->kept_session;
+
+    srv->session.epoch = k->epoch;
+    if (!atomic_load(&k->live))
+        return;
+    srv->session.flags = k->flags;
+    srv->session.dialect = k->dialect;
+    srv->session.live = true;
+    atomic_store(&srv->session.features, atomic_load(&k->features));
+    if (feed_on(srv) && !(srv->feed && feed_resume(srv)))
+        atomic_fetch_and(&srv->session.features, ~VIOFS_FEATURE_FEED);
+}
+
 void session_reset(struct server *srv)
 {
+    atomic_store(&srv->kept_session->live, 0);
     kept_cancel(srv, NULL);
     locks_reset(srv->locks);
     handles_reset(srv);
@@ -150,6 +187,7 @@ int64_t op_init(struct srv_req *rq)
         .supp_group = flags & FUSE_CREATE_SUPP_GROUP,
         .max_write = MAX_WRITE,
     };
+    session_record(srv);
     exclusive_end(srv);
     log_debug("INIT: FUSE %u.%u, flags %#llx of %#llx", in->major, out.minor,
               (unsigned long long)flags, (unsigned long long)capable);
@@ -214,5 +252,6 @@ int64_t op_probe(struct srv_req *rq)
     if ((out.features & VIOFS_FEATURE_FEED) && !feed_start(rq))
         out.features &= ~VIOFS_FEATURE_FEED;
     atomic_store_explicit(&rq->srv->session.features, out.features, memory_order_relaxed);
+    atomic_store(&rq->srv->kept_session->features, out.features);
     return rq_reply(rq, &out, sizeof(out));
 }

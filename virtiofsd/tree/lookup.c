@@ -308,18 +308,6 @@ static struct inode *known_by_fd(struct tree *t, struct inode *parent, int fd, s
     return inode;
 }
 
-/* Nothing but a descriptor will lead to it: the supervisor has one before the name goes. */
-static void keep_victim(struct tree *t, struct inode *inode, int fd)
-{
-    int r = keep_put(t->p.keep, KEEP_INODE, inode_slot(inode), fd);
-
-    if (r < 0)
-        log_warn_limited("a file without a name will be lost if the daemon is replaced: %s",
-                         strerror(-r));
-    else
-        atomic_fetch_or(&inode->flags, INODE_KEPT);
-}
-
 struct inode *tree_victim(struct tree *t, struct inode *parent, const char *name)
 {
     struct inode_fd dir, held;
@@ -342,8 +330,10 @@ struct inode *tree_victim(struct tree *t, struct inode *parent, const char *name
         inode_put(t, inode);
         return NULL;
     }
-    if (keep_is_supervised(t->p.keep))
-        keep_victim(t, inode, fd);
+    int r = inode_keep(t, inode, fd);
+    if (r < 0)
+        log_warn_limited("a file without a name will be lost if the daemon is replaced: %s",
+                         strerror(-r));
     /* The mark first: a handle that takes its lent descriptor away meanwhile sees it (inode_return_fd()). */
     atomic_fetch_or(&inode->flags, INODE_UNLINKED);
     if (!fdcache_keep(t, inode, true)) {

@@ -68,6 +68,20 @@ bool inode_on_other_mount(const struct inode *inode, const struct inode *parent)
     return inode->mount != parent->mount;
 }
 
+int inode_keep(struct tree *t, struct inode *inode, int fd)
+{
+    if (!keep_is_supervised(t->p.keep))
+        return 0;
+    atomic_fetch_or(&inode->flags,
+                    INODE_KEPT); /* first: what is put, and not told here, would never go */
+    return keep_put(t->p.keep, KEEP_INODE, inode_slot(inode), fd);
+}
+
+uint32_t inode_number(const struct inode *inode)
+{
+    return inode_slot(inode);
+}
+
 void inode_unkeep(struct tree *t, struct inode *inode)
 {
     if (atomic_fetch_and(&inode->flags, (uint8_t)~INODE_KEPT) & INODE_KEPT)

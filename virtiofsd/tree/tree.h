@@ -123,6 +123,8 @@ struct tree_met {
 };
 /** tree_met() - of @inode, met in @parent */
 struct tree_met tree_met(const struct inode *inode, const struct inode *parent);
+/** inode_keep() - @fd shows an inode without a name: the supervisor holds it as long as the inode is known. 0 or -errno. */
+int inode_keep(struct tree *tree, struct inode *inode, int fd);
 /** inode_linked() - the inode has a name again (LINK of a temporary file), or never had one */
 void inode_linked(struct inode *inode, bool linked);
 /** inode_place() - last known parent (a reference) and name; NULL when there is none (the root) */

@@ -200,6 +200,14 @@ static void free_subtrees(struct watch *w)
     w->crawling_for = NULL;
 }
 
+void watch_lost(struct watch *w)
+{
+    pthread_mutex_lock(&w->lock);
+    records_lost(w->records);
+    pthread_mutex_unlock(&w->lock);
+    wake(w);
+}
+
 void watch_reset(struct watch *w)
 {
     pthread_mutex_lock(&w->lock);

@@ -69,6 +69,8 @@ void watch_free(struct watch *w);
  * Return: 0; -errno when the kernel has nothing to offer (logged once).
  */
 int watch_start(struct watch *w);
+/** watch_lost() - changes have been missed: the client is told to look at everything again */
+void watch_lost(struct watch *w);
 /** watch_reset() - the session is over: nothing is covered any more, nothing waits. No request may be running. */
 void watch_reset(struct watch *w);
 
