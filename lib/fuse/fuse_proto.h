@@ -156,9 +156,11 @@ struct fuse_viofs_watch_in {
         age_ms; /* changes since so long ago are wanted; what cannot be told any more is RESCAN */
     uint32_t reserved;
 };
+#define VIOFS_WATCH_MARGIN_MS                                                                      \
+    100u /* the daemon looks back so much further, for the time that the request took to it */
 struct fuse_viofs_watch_out {
-    uint32_t flags; /* VIOFS_WATCH_* */
-    uint32_t reserved;
+    uint32_t flags;   /* VIOFS_WATCH_* */
+    uint32_t took_ms; /* from the request's arrival to this answer */
 };
 #define VIOFS_WATCH_WHOLE                                                                          \
     1u /* all of the subtree is covered; else some of it is not, and goes unreported */

@@ -63,7 +63,7 @@ struct cli_options {
     bool want_feed; /* have the host tell what changes there (docs/protocol.md) */
     uint32_t longest_ms; /* believe nothing for longer than this; 0: as long as the host says */
     /*
-     * What somebody else changed, in the order in which it happened; on any thread, one at a time, without a lock.
+     * What somebody else changed, in the order in which it happened; on any thread, one at a time.
      * Must not wait for the host. Only with want_feed, and NULL is fine.
      */
     void (*changed)(void *user, const struct cli_change *change);

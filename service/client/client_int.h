@@ -268,6 +268,8 @@ struct cli {
         struct cli_watch *watches;
         uint32_t n_watches;
         uint64_t last_watch; /* number */
+        uint64_t over_ms;    /* when the last one ended; 0: there was none */
+        cli_mutex telling;   /* opt.changed is being called, for one page after the other */
     } feed;
     _Atomic uint64_t doubted; /* stamp: answers to older questions may be old news */
 

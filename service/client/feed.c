@@ -21,10 +21,13 @@
  *   (gate.resting). A transport that serves one
  *   request after the other cannot have it (limits.side_by_side).
  *
- *   Watches for whole subtrees are counted by directory, and asked for anew in each session.
+ *   Watches for whole subtrees are counted by directory, and asked for anew in each session. The host is told since when
+ *   changes are wanted, by its own clock: so long ago. If the request was under way for longer than the host
+ *   allows for, changes may have been missed, and that is told as RESCAN.
  *
- * Locks: feed.lock for the state and the watches; c->tree and node->lock for each change, not at the same time as
- *   feed.lock. opt.changed is called without a lock, in the order of the changes, by one thread at a time.
+ * Locks: feed.telling while a page is told, before all others; feed.lock for the state and the watches; c->tree and
+ *   node->lock for each change, not at the same time as feed.lock. opt.changed is called with feed.telling held,
+ *   in the order of the changes.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +49,8 @@ struct cli_watch {
     uint32_t users;
     struct cli_async ask; /* WATCH */
     struct fuse_viofs_watch_out reply;
+    uint64_t since_ms; /* changes from then on are wanted; 0: none from before */
+    uint64_t asked_ms;
     bool asking; /* `ask` is out */
     bool gone;   /* nobody wants it any more: freed when `ask` is back */
 };
@@ -169,6 +174,28 @@ static void tell_lost(struct cli *c)
         c->opt.changed(c->opt.log_user, &everything);
 }
 
+/* Somewhere in this directory, or below it. */
+static void tell_lost_below(struct cli *c, struct cli_node *dir)
+{
+    char *text = malloc(CLI_SPELLING_MAX);
+    struct cli_change change = {.action = VIOFS_RESCAN, .is_dir = true, .path = text};
+    int len = -1;
+
+    cli_mutex_lock(&c->tree);
+    if (text)
+        len = cli_path_of(c, dir, text, CLI_SPELLING_MAX);
+    cli_mutex_unlock(&c->tree);
+    cli_mutex_lock(&c->feed.telling);
+    if (len < 0) {
+        tell_lost(c);
+    } else if (c->opt.changed) {
+        change.path_len = (uint32_t)len;
+        c->opt.changed(c->opt.log_user, &change);
+    }
+    cli_mutex_unlock(&c->feed.telling);
+    free(text);
+}
+
 static void tell(struct cli *c, const struct fuse_viofs_event *e, char *text, uint32_t len,
                  const char *name)
 {
@@ -272,9 +299,13 @@ static void over(struct cli *c, int error)
     cli_doubt_all(c);
     if (!told_to && error != -LE_ENOTCONN)
         cli_log(c, 1, "the host reports no changes any more (error %d)", -error);
-    if (!told_to)
+    if (!told_to) {
+        cli_mutex_lock(&c->feed.telling);
         tell_lost(c);
+        cli_mutex_unlock(&c->feed.telling);
+    }
     cli_mutex_lock(&c->feed.lock); /* after this the client may go */
+    c->feed.over_ms = cli_clock_ms();
     c->feed.state = CLI_FEED_OFF;
     cli_cond_wake_all(&c->feed.idle);
     cli_mutex_unlock(&c->feed.lock);
@@ -285,8 +316,11 @@ static bool take_answer(struct cli *c)
 {
     int r = c->feed.events.msg.result;
 
-    if (r >= 0)
+    if (r >= 0) {
+        cli_mutex_lock(&c->feed.telling);
         r = take_page(c, c->feed.page, (uint32_t)r, c->feed.events.session);
+        cli_mutex_unlock(&c->feed.telling);
+    }
     if (r < 0)
         over(c, r);
     return r >= 0;
@@ -377,6 +411,15 @@ static void watch_back(struct cli *c, struct cli_watch *w)
         watch_free(c, w);
 }
 
+/* Was the request under way for longer than the host has looked back? */
+static bool came_late(const struct cli_watch *w)
+{
+    uint64_t took = cli_clock_ms() - w->asked_ms;
+
+    return w->since_ms && took > VIOFS_WATCH_MARGIN_MS &&
+           took - VIOFS_WATCH_MARGIN_MS > w->reply.took_ms;
+}
+
 static void watch_asked(struct cli_async *a)
 {
     struct cli_watch *w = a->user;
@@ -386,13 +429,25 @@ static void watch_asked(struct cli_async *a)
         cli_log(c, 1, "the host has no room for another watch");
     else if (a->msg.result >= 0 && !(w->reply.flags & VIOFS_WATCH_WHOLE))
         cli_log(c, 2, "a watch does not cover all of its directory");
+    if (a->msg.result >= 0 && came_late(w))
+        tell_lost_below(c, w->node);
     watch_back(c, w);
 }
 
-/* w->asking is set. */
-static void ask_watch(struct cli *c, struct cli_watch *w, uint32_t age_ms)
+/* How long ago that was, as a WATCH says it. */
+static uint32_t age_of(uint64_t since_ms, uint64_t now)
 {
-    struct fuse_viofs_watch_in in = {.watch = w->number, .age_ms = age_ms};
+    uint64_t age = since_ms && now > since_ms ? now - since_ms : since_ms != 0;
+
+    return age > UINT32_MAX ? UINT32_MAX : (uint32_t)age;
+}
+
+/* w->asking is set. */
+static void ask_watch(struct cli *c, struct cli_watch *w, uint64_t since_ms)
+{
+    w->asked_ms = cli_clock_ms();
+    w->since_ms = since_ms;
+    struct fuse_viofs_watch_in in = {.watch = w->number, .age_ms = age_of(since_ms, w->asked_ms)};
     struct cli_req r = {
         .opcode = VIOFS_WATCH,
         .node = w->node,
@@ -412,6 +467,7 @@ static void ask_watch(struct cli *c, struct cli_watch *w, uint32_t age_ms)
 int cli_watch(struct cli *c, struct cli_node *n, uint32_t age_ms)
 {
     struct cli_watch *w, *new = calloc(1, sizeof(*new));
+    uint64_t since_ms = age_ms ? cli_clock_ms() - age_ms : 0;
     int r = 0;
 
     if (!new)
@@ -436,7 +492,7 @@ int cli_watch(struct cli *c, struct cli_node *n, uint32_t age_ms)
     }
     cli_mutex_unlock(&c->feed.lock);
     if (r == 0 && !new)
-        ask_watch(c, w, age_ms);
+        ask_watch(c, w, since_ms);
     free(new);
     return r;
 }
@@ -499,7 +555,7 @@ static void watch_again(struct cli *c)
         }
         cli_mutex_unlock(&c->feed.lock);
         if (w && cli_node_ready(c, n) == 0)
-            ask_watch(c, w, 0);
+            ask_watch(c, w, c->feed.over_ms); /* what happened in between, nobody has told */
         else if (w)
             watch_back(c, w);
     } while (w);

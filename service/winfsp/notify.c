@@ -358,7 +358,7 @@ static void lost_below(struct svc_volume *v, const WCHAR *path)
 struct candidate {
     struct svc_open *handle; /* to be looked for again: it may be closed meanwhile */
     struct cli_node *node;
-    uint32_t age_ms;
+    uint64_t opened_ms;
 };
 
 static unsigned choose(struct svc_volume *v, struct candidate list[WATCHES_A_ROUND])
@@ -371,9 +371,7 @@ static unsigned choose(struct svc_volume *v, struct candidate list[WATCHES_A_ROU
         if (!o->lists || o->watch_tried || now - o->opened_ms < WATCH_AFTER_MS)
             continue;
         o->watch_tried = true;
-        list[count++] = (struct candidate){
-            o, cli_node_get(o->node),
-            now - o->opened_ms > UINT32_MAX ? UINT32_MAX : (uint32_t)(now - o->opened_ms)};
+        list[count++] = (struct candidate){o, cli_node_get(o->node), o->opened_ms};
     }
     ReleaseSRWLockExclusive(&v->opens_lock);
     return count;
@@ -402,7 +400,9 @@ void svc_watch_opens(struct svc_volume *v)
     unsigned count = choose(v, list);
 
     for (unsigned i = 0; i < count; i++) {
-        int error = cli_watch(v->client, list[i].node, list[i].age_ms);
+        uint64_t age = GetTickCount64() - list[i].opened_ms; /* of each: they may take a while */
+        int error =
+            cli_watch(v->client, list[i].node, age > UINT32_MAX ? UINT32_MAX : (uint32_t)age);
 
         if (error == 0 && !note_watched(v, &list[i]))
             cli_unwatch(v->client, list[i].node);

@@ -438,7 +438,7 @@ static int32_t open_with_attr(struct fake *f, struct fake_call *c, uint32_t node
 
 static int32_t watch(struct fake *f, struct fake_call *c)
 {
-    struct fuse_viofs_watch_out out = {.flags = VIOFS_WATCH_WHOLE};
+    struct fuse_viofs_watch_out out = {.flags = VIOFS_WATCH_WHOLE, .took_ms = f->watch_took_ms};
     struct fuse_viofs_watch_in in;
     unsigned i;
 
@@ -449,6 +449,7 @@ static int32_t watch(struct fake *f, struct fake_call *c)
         return -LE_ENOSPC;
     f->watch[i].watch = in.watch;
     f->watch[i].nodeid = c->in.nodeid;
+    f->watch[i].age_ms = in.age_ms;
     return put(c, 0, &out, sizeof(out));
 }
 

@@ -89,7 +89,9 @@ struct fake {
     struct cli_msg *events; /* a VIOFS_EVENTS that is out */
     struct {
         uint64_t watch, nodeid;
-    } watch[16]; /* number 0: unused */
+        uint32_t age_ms;
+    } watch[16];            /* number 0: unused */
+    uint32_t watch_took_ms; /* as the answer says */
 
     /* the books */
     uint64_t count[FAKE_OPCODES];

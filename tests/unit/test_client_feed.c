@@ -374,6 +374,42 @@ static void test_a_watch_is_asked_for_once_and_taken_back_by_the_last(void **sta
     cli_node_put(g->c, dir);
 }
 
+static int32_t slow_watch(struct fake *f, struct fake_call *call)
+{
+    if (call->in.opcode == VIOFS_WATCH) {
+        pthread_mutex_unlock(&f->lock);
+        usleep((VIOFS_WATCH_MARGIN_MS + 50) * 1000);
+        pthread_mutex_lock(&f->lock);
+    }
+    return FAKE_PASS;
+}
+
+static void test_a_watch_that_was_long_on_its_way_may_have_missed_something(void **state)
+{
+    static const struct {
+        uint32_t age_ms, took_ms;
+        bool lost;
+    } cases[] = {{1000, 0, true}, {1000, 100, false}, {0, 0, false}};
+    struct heard h;
+    uint32_t d, file;
+    struct rig *g = rig_feed(state, &h, &d, &file);
+    struct cli_node *dir = rig_lookup(g, g->root, "d");
+
+    g->f.hook = slow_watch;
+    for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        h.n = 0;
+        g->f.watch_took_ms = cases[i].took_ms;
+        assert_int_equal(cli_watch(g->c, dir, cases[i].age_ms), 0);
+        assert_in_range(g->f.watch[0].age_ms, cases[i].age_ms, cases[i].age_ms * 10);
+        assert_int_equal(h.n, cases[i].lost);
+        if (cases[i].lost)
+            assert_heard(&h, 0, VIOFS_RESCAN, "d");
+        cli_unwatch(g->c, dir);
+    }
+    g->f.hook = NULL;
+    cli_node_put(g->c, dir);
+}
+
 static void test_a_new_session_has_the_feed_and_the_watches_again(void **state)
 {
     struct heard h;
@@ -385,10 +421,12 @@ static void test_a_new_session_has_the_feed_and_the_watches_again(void **state)
     fake_die(&g->f);
     assert_heard(&h, 0, VIOFS_RESCAN, "");
     memset(g->f.watch, 0, sizeof(g->f.watch));
+    usleep(20000);
     fake_revive(&g->f);
     assert_int_equal(cli_recover(g->c), 0);
     assert_non_null(g->f.events);
     assert_int_equal(g->f.watch[0].nodeid, fake_id(&g->f, d));
+    assert_in_range(g->f.watch[0].age_ms, 20, 20000); /* nobody told what happened in between */
     fake_event(&g->f, fake_id(&g->f, d), VIOFS_ADDED, 0, "x");
     assert_heard(&h, 1, VIOFS_ADDED, "d/x");
     cli_unwatch(g->c, dir);
@@ -578,6 +616,7 @@ int main(void)
         RIG_TEST(test_strict_caching_believes_for_as_long_as_it_was_told),
         RIG_TEST(test_an_open_brings_fresh_attributes_in_one_request),
         RIG_TEST(test_a_watch_is_asked_for_once_and_taken_back_by_the_last),
+        RIG_TEST(test_a_watch_that_was_long_on_its_way_may_have_missed_something),
         RIG_TEST(test_a_new_session_has_the_feed_and_the_watches_again),
         RIG_TEST(test_news_of_a_node_that_is_not_known_are_nothing),
         RIG_TEST(test_records_that_cannot_be_end_the_feed_and_nothing_else),

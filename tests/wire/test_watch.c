@@ -3,6 +3,7 @@
  * test_watch.c - the guest hears of what the host changes, and not of what it changes itself
  */
 #include <sys/xattr.h>
+#include <time.h>
 
 #include "tests/wire/feed_rig.h"
 
@@ -588,16 +589,107 @@ static void test_bad_watches_are_refused(void **state)
     assert_int_equal(feed_watch(r, FC_ROOT, 1025, 0), VIOFS_WATCH_WHOLE);
 }
 
-static void test_age_of_a_watch_makes_a_rescan(void **state)
+/* ---- watches that want changes from before -------------------------------------------------------- */
+
+static uint32_t ms_since(const struct timespec *t)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint32_t)((now.tv_sec - t->tv_sec) * 1000 + (now.tv_nsec - t->tv_nsec) / 1000000 + 1);
+}
+
+/* A tree in which nothing has happened for longer than a watch of now looks back. Return: t */
+static uint64_t quiet_tree(struct feed_rig *r, struct timespec *now)
+{
+    make_tree(r->w);
+    uint64_t t = feed_enter(r, FC_ROOT, "t", "t");
+    usleep((VIOFS_WATCH_MARGIN_MS + 150) * 1000);
+    feed_changes(r);
+    clock_gettime(CLOCK_MONOTONIC, now);
+    return t;
+}
+
+static void test_watch_that_begins_late_tells_nothing_where_nothing_happened(void **state)
 {
     (void)state;
     struct feed_rig *r = feed_up(NULL);
+    struct timespec then;
 
-    host_mkdir(r->w, "d");
-    uint64_t d = feed_enter(r, FC_ROOT, "d", "d");
-    feed_changes(r);
-    assert_int_equal(feed_watch(r, d, 1, 1500), VIOFS_WATCH_WHOLE);
-    assert_string_equal(feed_changes(r), "RESCAN d\n");
+    if (strcmp(feed_backend(), "--watch=inotify") != 0)
+        skip(); /* whatever else is done on that file system counts */
+    uint64_t t = quiet_tree(r, &then);
+    assert_int_equal(feed_watch(r, t, 1, ms_since(&then)), VIOFS_WATCH_WHOLE);
+    assert_string_equal(feed_changes(r), "");
+}
+
+static void test_watch_that_begins_late_tells_which_files_were_written(void **state)
+{
+    (void)state;
+    struct feed_rig *r = feed_up(NULL);
+    struct timespec then;
+    uint64_t t = quiet_tree(r, &then);
+
+    host_append(r->w, "t/a/b/f");
+    assert_string_equal(feed_changes(r), ""); /* nobody has looked there */
+    assert_int_equal(feed_watch(r, t, 1, ms_since(&then)), VIOFS_WATCH_WHOLE);
+    if (strcmp(feed_backend(), "--watch=inotify") == 0)
+        assert_string_equal(feed_changes(r), "MODIFIED t/a/b/f\n");
+    else
+        feed_until(r, "RESCAN t");
+}
+
+static void test_watch_that_begins_late_says_where_names_have_changed(void **state)
+{
+    (void)state;
+    struct feed_rig *r = feed_up(NULL);
+    struct timespec then;
+    uint64_t t = quiet_tree(r, &then);
+
+    host_rename(r->w, "t/a/b/f", "t/a/b/g");
+    assert_int_equal(feed_watch(r, t, 1, ms_since(&then)), VIOFS_WATCH_WHOLE);
+    if (strcmp(feed_backend(), "--watch=inotify") == 0)
+        assert_string_equal(feed_changes(r), "RESCAN t/a/b\n");
+    else
+        feed_until(r, "RESCAN t");
+}
+
+static void test_watch_that_begins_late_says_once_that_much_has_changed(void **state)
+{
+    (void)state;
+    struct feed_rig *r = feed_up(NULL);
+    struct timespec then;
+    uint64_t t = quiet_tree(r, &then);
+
+    if (strcmp(feed_backend(), "--watch=inotify") != 0)
+        skip(); /* it says so of the whole anyway */
+    host_write(r->w, "t/a/1", "");
+    host_write(r->w, "t/a/b/2", "");
+    host_write(r->w, "t/c/3", "");
+    assert_int_equal(feed_watch(r, t, 1, ms_since(&then)), VIOFS_WATCH_WHOLE);
+    const char *told = feed_changes(r);
+    assert_non_null(strstr(told, "\nRESCAN t\n")); /* after the first directory of the two */
+    assert_int_equal(strlen(told), strlen("RESCAN t/?\nRESCAN t\n"));
+}
+
+static void test_watch_that_begins_late_knows_what_was_told(void **state)
+{
+    (void)state;
+    struct feed_rig *r = feed_up(NULL);
+    struct timespec then;
+
+    if (strcmp(feed_backend(), "--watch=inotify") != 0)
+        skip();
+    uint64_t t = quiet_tree(r, &then);
+    assert_int_equal(feed_watch(r, t, 1, 0), VIOFS_WATCH_WHOLE);
+    usleep((VIOFS_WATCH_MARGIN_MS + 50) * 1000);
+    clock_gettime(CLOCK_MONOTONIC, &then);
+    host_rename(r->w, "t/a/b/f", "t/a/b/g");
+    host_append(r->w, "t/a/b/g");
+    assert_string_equal(feed_changes(r),
+                        "RENAMED_FROM t/a/b/f\nRENAMED_TO t/a/b/g\nMODIFIED t/a/b/g\n");
+    assert_int_equal(feed_watch(r, t, 2, ms_since(&then)), VIOFS_WATCH_WHOLE);
+    assert_string_equal(feed_changes(r), "");
 }
 
 /* ---- limits ------------------------------------------------------------------------------------ */
@@ -677,7 +769,11 @@ static const struct CMUnitTest tests[] = {
     WIRE_TEST(test_queue_that_stops_and_goes_on_still_waits_for_events),
     WIRE_TEST(test_without_the_feature_the_requests_are_enosys),
     WIRE_TEST(test_bad_watches_are_refused),
-    WIRE_TEST(test_age_of_a_watch_makes_a_rescan),
+    WIRE_TEST(test_watch_that_begins_late_tells_nothing_where_nothing_happened),
+    WIRE_TEST(test_watch_that_begins_late_tells_which_files_were_written),
+    WIRE_TEST(test_watch_that_begins_late_says_where_names_have_changed),
+    WIRE_TEST(test_watch_that_begins_late_says_once_that_much_has_changed),
+    WIRE_TEST(test_watch_that_begins_late_knows_what_was_told),
     WIRE_TEST(test_directory_looked_at_least_recently_gives_way),
     WIRE_TEST(test_subtree_beyond_the_limit_is_covered_near_its_top),
 };

@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "host/cleanup.h"
+#include "host/clock.h"
 #include "host/log.h"
 #include "server/feed.h"
 
@@ -38,6 +39,7 @@
 struct feed_wait {
     struct feed_wait *next;
     uint64_t number;
+    uint64_t began_ns;
     struct srv_kept *kept;
 };
 
@@ -160,8 +162,10 @@ static void covered(void *ctx, uint64_t number, bool whole)
     pthread_mutex_lock(&f->lock);
     struct feed_wait *wait = take_wait(f, number, NULL);
     pthread_mutex_unlock(&f->lock);
-    if (wait)
+    if (wait) {
+        out.took_ms = (uint32_t)((clock_ns() - wait->began_ns) / 1000000);
         answer(wait->kept, &out, sizeof(out));
+    }
     free(wait);
 }
 
@@ -206,12 +210,14 @@ static int begin_watch(struct srv_req *rq, struct srv_kept *k, struct feed_wait 
     const struct fuse_viofs_watch_in *in = rq->c->arg;
     struct feed *f = rq->srv->feed;
 
+    uint64_t now = clock_ns();
     pthread_mutex_lock(&f->lock); /* covered() waits until the request can be found */
     if (rq->record->again)        /* it may have been covered for the client already */
         (void)end_subtree(rq->srv, in->watch);
     int r = watch_subtree(f->watch, rq->inode, in->watch, in->age_ms);
     if (r == 0) {
-        *wait = (struct feed_wait){.next = f->waits, .number = in->watch, .kept = k};
+        *wait =
+            (struct feed_wait){.next = f->waits, .number = in->watch, .began_ns = now, .kept = k};
         f->waits = wait;
         record_subtree(rq->srv, in->watch, rq->c->in.nodeid);
     }

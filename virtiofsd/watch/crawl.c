@@ -13,6 +13,10 @@
  *   A directory that has just appeared may have been filled before the watch was there: everything that is
  *   found in it is told. One that was moved here is old: what happened in it on the way is not known: RESCAN.
  *
+ *   A watch may want changes from a while ago. A directory that was covered then has told them. Else its change time says
+ *   whether names came or went before it was covered (RESCAN), and the change times of its files which of them were
+ *   changed (MODIFIED); of so many files that is looked at, then the whole subtree is to be looked at by the client.
+ *
  *   Other mounts are not entered; their events are of another file system, and may not exist.
  *
  * Locks: the thread opens and reads without the lock. w->crawling says that the directory is still there.
@@ -28,13 +32,25 @@
 
 #define DIR_BUFFER 32768u
 
+/* What happened in this subtree before it was covered is left to the client to find out. */
+static void give_up_looking(struct watch *w, struct subtree *s)
+{
+    if (s->since == INT64_MAX)
+        return;
+    s->since = INT64_MAX;
+    if (s->root)
+        dir_tell(w, s->root, VIOFS_RESCAN, true, NULL, 0);
+}
+
 void crawl_add(struct watch *w, struct wdir *d, struct subtree *job, enum arrival arrival)
 {
     if (w->backend->whole)
         return;
     if (d->queued) {
-        if (job && d->job != job)
+        if (job && d->job != job) {
             job->joined = true;
+            give_up_looking(w, job);
+        }
         return;
     }
     d->queued = true;
@@ -198,6 +214,47 @@ static bool is_directory(int fd, const struct dirent_raw *e)
            S_ISDIR(stx.stx_mode);
 }
 
+/*
+ * Lock held. A directory has been covered for w->crawling_for. Return: since when changes of files in it are to be told;
+ * INT64_MAX: none.
+ */
+static int64_t look_back(struct watch *w, const struct wdir *d)
+{
+    struct subtree *s = w->crawling_for;
+
+    if (!s || d->covered_at <= s->since)
+        return INT64_MAX; /* all of it was told */
+    if (d->changed_at < s->since)
+        return s->since;
+    if (s->doubted) {
+        give_up_looking(w, s); /* one directory, or all of them */
+    } else {
+        s->doubted = true;
+        dir_tell(w, d, VIOFS_RESCAN, true, NULL, 0);
+    }
+    return INT64_MAX;
+}
+
+/* A file of a directory that look_back() is about. Return: false when there were too many. */
+static bool look_at_file(struct watch *w, struct wdir *d, int fd, const char *name, int64_t since)
+{
+    struct statx stx;
+    bool changed = statx(fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_CTIME, &stx) == 0 &&
+                   watch_stamp(&stx.stx_ctime) >= since;
+
+    pthread_mutex_lock(&w->lock);
+    struct subtree *s = w->crawling_for;
+    bool more = w->crawling == d && s && s->since == since;
+    if (more && s->looks-- == 0) {
+        give_up_looking(w, s);
+        more = false;
+    }
+    if (more && changed)
+        dir_tell(w, d, VIOFS_MODIFIED, false, name, strlen(name));
+    pthread_mutex_unlock(&w->lock);
+    return more;
+}
+
 /* Lock held. Return: false when @d is not to be read on. */
 static bool found(struct watch *w, struct wdir *d, enum arrival arrival, const char *name,
                   bool is_dir)
@@ -232,8 +289,9 @@ static bool wanted_still(struct watch *w, const struct wdir *d)
     return still;
 }
 
-/* Read @d, which is w->crawling. Return: was all of it read? */
-static bool read_directory(struct watch *w, struct wdir *d, int path_fd, enum arrival arrival)
+/* Read @d, which is w->crawling. @since: look_back()'s. Return: was all of it read? */
+static bool read_directory(struct watch *w, struct wdir *d, int path_fd, enum arrival arrival,
+                           int64_t since)
 {
     cleanup_close int fd = openat(path_fd, ".", O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC);
     uint8_t *buf = fd < 0 ? NULL : malloc(DIR_BUFFER);
@@ -247,6 +305,8 @@ static bool read_directory(struct watch *w, struct wdir *d, int path_fd, enum ar
             if (is_dot_or_dotdot(e->name))
                 continue;
             bool is_dir = is_directory(fd, e);
+            if (!is_dir && since != INT64_MAX && !look_at_file(w, d, fd, e->name, since))
+                since = INT64_MAX;
             if (!is_dir && arrival != ARRIVAL_CREATED)
                 continue;
             pthread_mutex_lock(&w->lock);
@@ -310,6 +370,7 @@ bool crawl_one(struct watch *w)
     cleanup_close int fd = err < 0 ? err : open_way(w, &way);
     pthread_mutex_lock(&w->lock);
     struct wdir *one = NULL;
+    int64_t since = INT64_MAX;
     if (w->crawling == d) {
         if (fd < 0)
             err = fd;
@@ -317,13 +378,15 @@ bool crawl_one(struct watch *w)
             one = cover_here(w, d, fd, &err);
         if (one && arrival == ARRIVAL_MOVED)
             dir_tell(w, one, VIOFS_RESCAN, true, NULL, 0);
-        if (!one && w->crawling == d)
+        if (one)
+            since = look_back(w, one);
+        else if (w->crawling == d)
             not_covered(w, d, arrival, err);
     }
     w->crawling = one;
     pthread_mutex_unlock(&w->lock);
 
-    bool whole = one && read_directory(w, one, fd, arrival);
+    bool whole = one && read_directory(w, one, fd, arrival, since);
     pthread_mutex_lock(&w->lock);
     if (one && !whole && w->crawling == one) /* else it has gone meanwhile */
         mark_partial(w, one);

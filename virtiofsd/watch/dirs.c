@@ -17,7 +17,9 @@
  *   directories out down to an eighth of the budget, which stays with what the client looks at.
  *
  * Ownership: a wdir belongs to the line. Locks: w->lock, held by all callers.
+ * syscalls: statx clock_gettime
  */
+#include <fcntl.h>
 #include <stdio.h>
 
 #include "host/log.h"
@@ -314,6 +316,20 @@ static bool make_room(struct watch *w, const struct wdir *d)
     return evict(w, d);
 }
 
+/* After it has been covered: what happened before? */
+static void note_state(const struct watch *w, struct wdir *d, int fd)
+{
+    struct statx stx;
+
+    if (w->backend->whole)
+        return; /* it was covered all the time */
+    d->covered_at = watch_now();
+    d->changed_at =
+        statx(fd, "", AT_EMPTY_PATH, STATX_CTIME, &stx) == 0 && stx.stx_mask & STATX_CTIME
+            ? watch_stamp(&stx.stx_ctime)
+            : INT64_MAX;
+}
+
 int dir_watch(struct watch *w, struct wdir **dp, int fd)
 {
     struct wdir *d = *dp;
@@ -336,6 +352,7 @@ int dir_watch(struct watch *w, struct wdir **dp, int fd)
         *dp = known;
         return 0;
     }
+    note_state(w, d, fd);
     d->key = key;
     line_put(w, d);
     struct wdir **p = key_chain(w, &key);

@@ -251,6 +251,7 @@ static int fanotify_open(struct watch *w)
     w->fd = w->p.fanotify_fd;
     while (read(w->fd, buf, sizeof(buf)) > 0)
         ; /* from before anybody listened */
+    w->missed_at = watch_now();
     return w->fd;
 }
 
@@ -377,6 +378,8 @@ static void one_event(struct watch *w, const struct fanotify_event_metadata *m, 
             ev.kinds = WATCH_TO;
         if (ev.kinds && read_where(w, info, &where))
             tell(w, &where, ev);
+        else if (!ev.ours)
+            w->missed_at = watch_now();
         at += info->len;
     }
 }

@@ -30,6 +30,9 @@
  */
 #define MOVE_LOOKS 20u
 
+/* For a watch that begins late: some milliseconds of the thread's time. */
+#define FILES_LOOKED_AT 10000u
+
 static void wake(struct watch *w)
 {
     eventfd_write(w->wake_fd, 1);
@@ -368,6 +371,9 @@ static int add_subtree(struct watch *w, struct inode *dir, uint64_t number, uint
     if (!s)
         return -ENOMEM;
     s->number = number;
+    s->looks = FILES_LOOKED_AT;
+    s->since =
+        age_ms ? watch_now() - ((int64_t)age_ms + VIOFS_WATCH_MARGIN_MS) * 1000000 : INT64_MAX;
     s->partial = !inode_mount_local(w->p.tree, dir);
     s->root = dir_by_node(w, inode_id(dir));
     if (w->backend->whole && w->has_mounts)
@@ -379,9 +385,9 @@ static int add_subtree(struct watch *w, struct inode *dir, uint64_t number, uint
     w->n_subtrees++;
     if (s->root) {
         s->root->roots++;
-        if (w->backend->whole && age_ms)
+        if (w->backend->whole ? w->missed_at >= s->since : age_ms && s->partial)
             dir_tell(w, s->root, VIOFS_RESCAN, true, NULL, 0);
-        crawl_add(w, s->root, s, age_ms ? ARRIVAL_MOVED : ARRIVAL_KNOWN);
+        crawl_add(w, s->root, s, ARRIVAL_KNOWN);
     }
     return 0;
 }

@@ -10,6 +10,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 
 #include "watch/expect.h"
 #include "watch/records.h"
@@ -45,6 +47,9 @@ struct wdir {
     char *name;      /* in parent; NULL without one */
     uint64_t node;   /* the client's id; 0: it has not looked in it */
     uint64_t mnt_id; /* of a directory that was crawled */
+    /* Nanoseconds of CLOCK_REALTIME. Together: what happened in it unseen? */
+    int64_t covered_at;
+    int64_t changed_at; /* its change time when it was covered */
     struct subtree *job;
     struct wdir *crawl_next, *crawl_prev;
     uint32_t roots; /* subtrees that begin here */
@@ -58,10 +63,13 @@ struct wdir {
 struct subtree {
     struct subtree *next;
     uint64_t number;
-    struct wdir *root;    /* NULL: it has gone */
+    int64_t since;     /* changes from then on are wanted, CLOCK_REALTIME; INT64_MAX: from now on */
+    uint32_t looks;    /* at how many files one may still look for that */
+    struct wdir *root; /* NULL: it has gone */
     uint32_t outstanding; /* directories to be crawled */
     bool answered, partial;
-    bool joined; /* waits for directories that are crawled for another */
+    bool doubted; /* the client was told RESCAN of a directory in it */
+    bool joined;  /* waits for directories that are crawled for another */
 };
 
 /* An event, whichever way the kernel told it. */
@@ -126,6 +134,7 @@ struct watch {
     pid_t own_pid;
     uint32_t cookie;
     struct dir_key *strangers; /* directories of no interest */
+    int64_t missed_at;         /* when something was last dropped for that; CLOCK_REALTIME */
 
     struct records *records;
     struct expects *expects;
@@ -145,6 +154,21 @@ struct watch {
     uint64_t overflows;
     bool told_limit, told_kernel_limit, told_failure;
 };
+
+/* Nanoseconds. */
+static inline int64_t watch_now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* The latest moment that a file system may mean with this: some keep whole seconds, FAT every second one. */
+static inline int64_t watch_stamp(const struct statx_timestamp *t)
+{
+    return t->tv_sec * 1000000000 + (t->tv_nsec ? t->tv_nsec : 1999999999);
+}
 
 /** key_number() - a directory, as expect.c calls it */
 static inline uint64_t key_number(const struct dir_key *key)

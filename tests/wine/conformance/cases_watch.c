@@ -4,8 +4,8 @@
  *
  * A watch here is the NT door's: programs' own watches are pended by WinFsp's driver, which the stand-in plays.
  *
- * A directory that has just been opened is one of which something may have been missed. So about a second or two after it
- * was opened its watch is told once that it has to look for itself; watch_tree() waits for that.
+ * What is below a directory is covered a second or two after it was opened; what happened in the meantime is told then, or
+ * said to be lost. watch_tree() waits until a change is told where the tree is deepest.
  *
  * Incumbent: nothing of the host is ever told (C).
  */
@@ -31,21 +31,29 @@ static handle watch_listed(struct t *t, const char *name, uint32_t filter)
     return d;
 }
 
-/* A tree of which Windows has seen nothing. */
-static handle watch_tree(struct t *t, const char *name, uint32_t filter)
+/* Make files whose names begin like this ("...probe") until one is told; what is told besides is not looked at. */
+static void until_told(struct t *t, handle d, const char *name)
+{
+    int64_t until = t_now_ms() + 10000;
+    bool told = false;
+
+    for (unsigned i = 0; !told; i++) {
+        CHECK(t, t_now_ms() < until);
+        host_puts(t, keep_printf(t, "%s-%u", name, i), "");
+        host_remove(t, keep_printf(t, "%s-%u", name, i));
+        told = nt_notify(t, d, NAMES, true, 200) == STATUS_SUCCESS && strstr(nt_told(t), "probe");
+    }
+    while (nt_notify(t, d, NAMES, true, QUIET_MS) != STATUS_TIMEOUT)
+        CHECK(t, t_now_ms() < until);
+}
+
+/* A tree of which Windows has seen nothing. @deepest: a directory in it, with a separator at its end */
+static handle watch_tree(struct t *t, const char *name, const char *deepest)
 {
     handle d = OPEN(t, name, .access = FILE_LIST_DIRECTORY);
-    int64_t until = t_now_ms() + 10000;
-    uint32_t status;
 
-    /* A reader that is quick enough hears of names that never were, before it hears that there is more. */
-    do {
-        CHECK(t, t_now_ms() < until);
-        status = nt_notify(t, d, filter, true, 4000);
-    } while (status != STATUS_NOTIFY_ENUM_DIR &&
-             !(status == STATUS_SUCCESS && strstr(nt_told(t), "-~")));
-    while (nt_notify(t, d, filter, true, QUIET_MS) != STATUS_TIMEOUT)
-        CHECK(t, t_now_ms() < until);
+    EXPECT(t, STATUS_TIMEOUT, nt_notify(t, d, NAMES, true, 0));
+    until_told(t, d, keep_printf(t, "%sprobe", deepest));
     return d;
 }
 
@@ -117,8 +125,9 @@ static void a_move_to_another_directory_is_told_as_two_changes(struct t *t)
     host_mkdir(t, "a");
     host_mkdir(t, "b");
     host_puts(t, "a\\f", "");
-    handle d = watch_tree(t, "", NAMES);
+    handle d = watch_tree(t, "", "a\\");
 
+    until_told(t, d, "b\\probe");
     host_rename(t, "a\\f", "b\\g");
     TEXT(t, "-a\\f +b\\g", hears(t, d, NAMES, true));
 }
@@ -178,7 +187,7 @@ static void what_happens_below_is_told_to_who_watches_the_tree(struct t *t)
     host_mkdir(t, "a");
     host_mkdir(t, "a\\b");
     host_mkdir(t, "a\\b\\c");
-    handle d = watch_tree(t, "", NAMES);
+    handle d = watch_tree(t, "", "a\\b\\c\\");
 
     host_puts(t, "a\\b\\c\\f", "");
     TEXT(t, "+a\\b\\c\\f", hears(t, d, NAMES, true));
@@ -196,7 +205,7 @@ static void what_happens_below_is_not_told_otherwise(struct t *t)
 
 static void a_tree_that_is_made_is_told_whole(struct t *t)
 {
-    handle d = watch_tree(t, "", NAMES);
+    handle d = watch_tree(t, "", "");
 
     host_mkdir(t, "a");
     host_mkdir(t, "a\\b");
@@ -211,7 +220,7 @@ static void a_directory_that_is_moved_is_watched_on(struct t *t)
 {
     host_mkdir(t, "a");
     host_mkdir(t, "a\\b");
-    handle d = watch_tree(t, "", NAMES);
+    handle d = watch_tree(t, "", "a\\b\\");
 
     host_rename(t, "a\\b", "c");
     TEXT(t, "-a\\b +c", hears(t, d, NAMES, true));
@@ -284,6 +293,40 @@ static void the_first_second_is_not_silence(struct t *t)
     CHECK(t, status == STATUS_NOTIFY_ENUM_DIR || status == STATUS_SUCCESS);
 }
 
+static void a_quiet_directory_is_told_nothing(struct t *t)
+{
+    host_mkdir(t, "d");
+    host_mkdir(t, "d\\s");
+    usleep(300000); /* a little more is looked back than the directory is open */
+    handle d = OPEN(t, "d", .access = FILE_LIST_DIRECTORY);
+
+    EXPECT(t, STATUS_TIMEOUT, nt_notify(t, d, ALL, true, 3500));
+    host_puts(t, "d\\s\\fence", "");
+    TEXT(t, "+s\\fence", hears(t, d, NAMES, true)); /* and it is watched by now */
+}
+
+/* Two watches: the first one's program is slow, the second one's tells when all has been said. */
+static void what_is_lost_is_more_than_a_buffer_holds(struct t *t)
+{
+    host_mkdir(t, "a");
+    host_mkdir(t, "b");
+    handle quick = watch_tree(t, "a", "a\\"), slow = OPEN(t, "a", .access = FILE_LIST_DIRECTORY);
+    int64_t until = t_now_ms() + 10000;
+    uint32_t status;
+
+    EXPECT(t, STATUS_TIMEOUT, nt_notify(t, slow, NAMES, false, 0));
+    host_rename(t, "b", "a\\b"); /* where it was, nobody watched what happened in it */
+    do {
+        CHECK(t, t_now_ms() < until);
+        status = nt_notify(t, quick, NAMES, true, 200);
+    } while (status != STATUS_NOTIFY_ENUM_DIR &&
+             !(status == STATUS_SUCCESS && strstr(nt_told(t), "-~")));
+    until_told(t, quick, "a\\probe");
+    EXPECT(t, STATUS_NOTIFY_ENUM_DIR, nt_notify(t, slow, NAMES, false, 0));
+    host_puts(t, "a\\after", "");
+    TEXT(t, "+after", hears(t, slow, NAMES, false));
+}
+
 static void many_changes_are_told_or_said_to_be_lost(struct t *t)
 {
     enum { MANY = 20000 };
@@ -350,6 +393,8 @@ static const struct test_case cases[] = {
     CASE(own_writes_are_not_told_by_the_host_as_well),
     CASE(what_is_told_is_seen_at_once),
     CASE(the_first_second_is_not_silence),
+    CASE(a_quiet_directory_is_told_nothing),
+    CASE(what_is_lost_is_more_than_a_buffer_holds),
     CASE(many_changes_are_told_or_said_to_be_lost),
     CASE(a_change_arrives_within_twenty_milliseconds),
 };
