@@ -351,6 +351,7 @@ static int submit_events(struct cli *c)
         .arg = {{&in, sizeof(in)}},
         .reply = c->feed.page,
         .reply_cap = PAGE_BYTES,
+        .reply_min = sizeof(struct fuse_viofs_event), /* without a change there is no answer */
     };
 
     return cli_submit(c, &c->feed.events, &r);

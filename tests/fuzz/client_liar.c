@@ -69,7 +69,7 @@ static void put_ext(struct answer *a)
 {
     struct fuse_viofs_ext ext = {.btime = 3, .flags = VIOFS_EXT_BTIME};
 
-    if (a->in->opcode >= VIOFS_LOOKUP && a->in->opcode <= VIOFS_READDIRPLUS)
+    if (a->in->opcode >= VIOFS_LOOKUP && a->in->opcode <= VIOFS_OPEN)
         put(a, &ext, sizeof(ext));
 }
 
@@ -172,6 +172,19 @@ static void put_attr(struct answer *a)
     put_ext(a);
 }
 
+static void probe(struct answer *a)
+{
+    struct fuse_viofs_probe_in in;
+    struct fuse_viofs_probe_out out = {.version = 1, .ext_len = sizeof(struct fuse_viofs_ext)};
+
+    memcpy(&in, a->arg, sizeof(in));
+    out.features = VIOFS_FEATURE_BTIME;
+    if (in.wanted &
+        VIOFS_FEATURE_FEED) /* the same sessions as ever for those that do not want it */
+        out.features |= in.wanted & (VIOFS_FEATURE_FEED | VIOFS_FEATURE_OPEN);
+    put(a, &out, sizeof(out));
+}
+
 static void put_statx(struct answer *a)
 {
     struct viofs_statx_out out = {.attr_valid = 100,
@@ -210,15 +223,21 @@ static int32_t honest(struct liar *l, struct answer *a, uint32_t data_len)
     struct fuse_open_out open = {.fh = a->in->nodeid};
     struct fuse_write_out written = {.size = data_len};
     struct fuse_statfs_out statfs = {.st = {.blocks = 100, .bsize = 4096, .namelen = 255}};
-    struct fuse_viofs_probe_out probe = {
-        .version = 1, .features = 1, .ext_len = sizeof(struct fuse_viofs_ext)};
+    struct fuse_viofs_watch_out watch = {.flags = VIOFS_WATCH_WHOLE};
 
     switch (a->in->opcode) {
     case FUSE_INIT:
         init(l, a);
         break;
     case VIOFS_PROBE:
-        put(a, &probe, sizeof(probe));
+        probe(a);
+        break;
+    case VIOFS_WATCH:
+        put(a, &watch, sizeof(watch));
+        break;
+    case VIOFS_OPEN:
+        put(a, &open, sizeof(open));
+        put_attr(a);
         break;
     case FUSE_LOOKUP:
     case VIOFS_LOOKUP:
@@ -355,6 +374,97 @@ static int32_t answer(struct liar *l, struct cli_msg *m)
     return lie(l, &a, honest(l, &a, m->data_len));
 }
 
+/* ---- changes ---------------------------------------------------------------------------------------- */
+
+/* Of a record; the last ones no honest host sends. */
+static uint32_t put_path(struct liar *l, struct answer *a)
+{
+    static const struct {
+        const char *text;
+        uint8_t len;
+    } parts[] = {{"a", 1},  {"bee", 3}, {"BEE", 3},  {"a/cc", 4}, {"bee/new/a", 9}, {"", 0},
+                 {"a/", 2}, {"/a", 2},  {"..", 2},   {"a/..", 4}, {"a//b", 4},      {"a\0b", 3},
+                 {".", 1},  {"\0", 1},  {"\xff", 1}, {"a\\b", 4}};
+    uint8_t which = liar_byte(l) % (sizeof(parts) / sizeof(parts[0]));
+    uint32_t at = a->len;
+
+    l->lied |= which > 5;
+    put(a, parts[which].text, parts[which].len);
+    return a->len - at;
+}
+
+static void put_change(struct liar *l, struct answer *a)
+{
+    struct fuse_viofs_event e = {.nodeid =
+                                     liar_byte(l) % (LIAR_IDS + 4), /* some of them never given */
+                                 .action = liar_byte(l) % 11u,      /* 1 to 8 are real */
+                                 .flags = liar_byte(l) & 3};
+    uint32_t at = a->len;
+    static const uint8_t zero[8];
+
+    if (a->room - a->len < sizeof(e) + 16)
+        return;
+    put(a, &e, sizeof(e));
+    e.name_len = put_path(l, a);
+    uint8_t wrong = liar_byte(l);
+    if (wrong >= 0xf0) {
+        e.name_len = wrong & 1 ? number(l) : UINT32_MAX - wrong % 40;
+        l->lied = true;
+    }
+    memcpy(a->to + at, &e, sizeof(e));
+    put(a, zero, (8 - a->len % 8) % 8);
+}
+
+static void answer_events(struct liar *l, struct cli_msg *m)
+{
+    struct answer a = {.in = m->req, .to = m->reply, .room = m->reply_cap};
+
+    for (unsigned n = 1 + liar_byte(l) % 8; n; n--)
+        put_change(l, &a);
+    m->result = lie(l, &a, 0);
+    l->told++;
+    l->lied = true; /* what was taken back meanwhile nobody counts */
+}
+
+void liar_tell(struct liar *l)
+{
+    struct cli_msg *m = l->events;
+
+    if (!m)
+        return;
+    l->events = NULL;
+    answer_events(l, m);
+    m->done(m);
+}
+
+/* The client's own change comes back to it, as one of somebody else. */
+static void echo(struct liar *l, const struct cli_msg *m)
+{
+    struct fuse_viofs_event e = {.action = VIOFS_MODIFIED, .name_len = 1};
+    struct cli_msg *out = l->events;
+    struct fuse_in_header in;
+
+    memcpy(&in, m->req, sizeof(in));
+    bool changes = in.opcode == FUSE_WRITE || in.opcode == FUSE_SETATTR ||
+                   in.opcode == FUSE_MKDIR || in.opcode == FUSE_UNLINK ||
+                   in.opcode == FUSE_RENAME2 || in.opcode == VIOFS_CREATE;
+    if (!l->echoes || !out || !changes)
+        return;
+    e.nodeid = in.nodeid;
+    if (in.opcode == FUSE_WRITE || in.opcode == FUSE_SETATTR)
+        e.name_len = 0;
+    else
+        e.action = in.opcode == FUSE_UNLINK ? VIOFS_REMOVED : VIOFS_ADDED;
+    l->events = NULL;
+    memset(out->reply, 0, sizeof(e) + 8);
+    memcpy(out->reply, &e, sizeof(e));
+    if (e.name_len)
+        ((char *)out->reply)[sizeof(e)] = 'a';
+    out->result = (int32_t)sizeof(e) + (e.name_len ? 8 : 0);
+    l->told++;
+    out->done(out);
+}
+
 /* ---- the transport ------------------------------------------------------------------------------- */
 
 static struct liar *liar_of(struct cli_transport *t)
@@ -370,6 +480,7 @@ static int limits(struct cli_transport *t, struct cli_limits *out)
                                .max_in_flight = LIAR_QUEUE,
                                .max_request = 4096,
                                .max_transfer = l->max_transfer,
+                               .side_by_side = true,
                                .tag = "liar"};
     return l->ended ? -LE_ENOTCONN : 0;
 }
@@ -377,6 +488,7 @@ static int limits(struct cli_transport *t, struct cli_limits *out)
 static int32_t call(struct cli_transport *t, struct cli_msg *m)
 {
     m->result = answer(liar_of(t), m);
+    echo(liar_of(t), m);
     return m->result;
 }
 
@@ -403,13 +515,31 @@ static uint32_t opcode_of(const struct cli_msg *m)
     return in.opcode;
 }
 
+static int submit_events(struct liar *l, struct cli_msg *m)
+{
+    MUST(!l->events);
+    if (l->ended)
+        return -LE_ENOTCONN;
+    l->asked++;
+    if (l->flood == 0) {
+        l->events = m;
+        return 0;
+    }
+    l->flood--;
+    answer_events(l, m);
+    m->done(m);
+    return 0;
+}
+
 static int submit(struct cli_transport *t, struct cli_msg *m)
 {
     struct liar *l = liar_of(t);
 
+    if (opcode_of(m) == VIOFS_EVENTS)
+        return submit_events(l, m);
     /* The client's one thread waits for a GETXATTR, so nobody would be there to answer it later. */
-    if (l->may_wait && l->n_waiting < LIAR_QUEUE && opcode_of(m) != FUSE_GETXATTR &&
-        liar_byte(l) & 1) {
+    if ((l->may_wait || opcode_of(m) == VIOFS_WATCH) && l->n_waiting < LIAR_QUEUE &&
+        opcode_of(m) != FUSE_GETXATTR && liar_byte(l) & 1) {
         l->waiting[l->n_waiting++] = m;
         return 0;
     }
@@ -424,6 +554,12 @@ static void cancel(struct cli_transport *t, struct cli_msg *m)
 {
     struct liar *l = liar_of(t);
 
+    if (l->events == m) {
+        l->events = NULL;
+        m->result = -LE_EINTR;
+        m->done(m);
+        return;
+    }
     for (unsigned i = 0; i < l->n_waiting; i++) {
         if (l->waiting[i] == m) {
             l->waiting[i] = l->waiting[--l->n_waiting];

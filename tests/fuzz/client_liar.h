@@ -11,7 +11,8 @@
  *   What a transport promises (transport.h) is kept: an answer is never longer than the room for it, and an error
  *   is one of -4095..-1.
  *
- *   Answers to what was submitted may come at once, or later and in another order.
+ *   Answers to what was submitted may come at once, or later and in another order. VIOFS_EVENTS waits for liar_tell(): then it
+ *   tells of things that may have happened, and of others, as the fuzzer's bytes say.
  *
  * Ownership: the fuzzer's bytes are borrowed. Locks: none, one thread.
  */
@@ -37,10 +38,13 @@ struct liar {
     uint64_t epoch;
     uint32_t in_flags_off; /* flags of INIT that are not granted */
     uint32_t max_transfer;
+    bool echoes; /* the client's own changes are told back to it */
     struct cli_msg *waiting[LIAR_QUEUE];
     unsigned n_waiting;
-    uint32_t requests;
-    int64_t lookups[LIAR_IDS + 2]; /* that honest answers gave and FORGET did not take */
+    struct cli_msg *events;         /* VIOFS_EVENTS, until there is something to tell */
+    unsigned flood;                 /* so many more are answered as soon as they come */
+    uint32_t requests, told, asked; /* all; pages of changes; VIOFS_EVENTS */
+    int64_t lookups[LIAR_IDS + 2];  /* that honest answers gave and FORGET did not take */
 };
 
 void liar_init(struct liar *l, const uint8_t *data, size_t len);
@@ -48,7 +52,10 @@ void liar_init(struct liar *l, const uint8_t *data, size_t len);
 /** liar_byte() - the next of the fuzzer's bytes, 0 when there are none left */
 uint8_t liar_byte(struct liar *l);
 
-/** liar_answer_all() - what was submitted is answered now */
+/** liar_answer_all() - what was submitted is answered now, but for VIOFS_EVENTS */
 void liar_answer_all(struct liar *l);
+
+/** liar_tell() - answer VIOFS_EVENTS, if it is out, with changes or what the fuzzer's bytes make of them */
+void liar_tell(struct liar *l);
 
 #endif

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/fuse/fuse_proto.h"
 #include "service/client/client.h"
 #include "service/client/linux_errno.h"
 #include "tests/fuzz/client_liar.h"
@@ -18,7 +19,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { NODES = 8, FILES = 4, DIRS = 3, TRANSFERS = 6, DATA = 20000, MAX_STEPS = 64 };
+enum { NODES = 8, FILES = 4, DIRS = 3, TRANSFERS = 6, WATCHES = 4, DATA = 20000, MAX_STEPS = 64 };
 
 struct transfer {
     struct cli_io io;
@@ -34,9 +35,11 @@ struct user {
     struct cli_file *file[FILES];
     struct cli_dir *dir[DIRS];
     struct transfer transfer[TRANSFERS];
+    struct cli_node *watched[WATCHES];
     uint8_t *data; /* DATA bytes, of the transfers that wait */
     uint8_t arg;   /* of the step */
     bool recovered;
+    unsigned sessions;
 };
 
 static const char *const words[] = {"a",   "bee", "BEE", "cc", "missing", "long name of a file",
@@ -383,14 +386,67 @@ static void do_recover(struct user *u)
     u->liar.epoch++;
     u->liar.ended = false;
     u->recovered = true;
+    u->sessions++;
     cli_recover(u->c);
 }
 
+/* ---- steps: changes -------------------------------------------------------------------------------------- */
+
+/* What is told is made of names, whatever the host has said. */
+static void changed(void *arg, const struct cli_change *change)
+{
+    const char *at = change->path, *end = at + change->path_len;
+
+    (void)arg;
+    MUST(change->action >= VIOFS_ADDED && change->action <= VIOFS_UNCOVERED);
+    MUST(change->path_len <= CLI_SPELLING_MAX);
+    MUST(!memchr(at, 0, change->path_len));
+    while (at < end) {
+        const char *slash = memchr(at, '/', (size_t)(end - at));
+        size_t len = (size_t)((slash ? slash : end) - at);
+
+        MUST(len >= 1 && len <= 255 && !(at[0] == '.' && len == 1) && memcmp(at, "..", len) != 0);
+        MUST(!slash || slash + 1 < end);
+        at += len + (slash != NULL);
+    }
+}
+
+static void do_changes(struct user *u)
+{
+    liar_tell(&u->liar);
+}
+
+/* The next ones are there before they have been asked for. */
+static void do_flood(struct user *u)
+{
+    u->liar.flood = u->arg * 4u;
+    liar_tell(&u->liar);
+    u->liar.flood = 0;
+}
+
+static void unwatch(struct user *u, struct cli_node **slot)
+{
+    if (*slot)
+        cli_unwatch(u->c, *slot);
+    cli_node_put(u->c, *slot);
+    *slot = NULL;
+}
+
+static void do_watch(struct user *u)
+{
+    struct cli_node **slot = &u->watched[u->arg >> 3 & (WATCHES - 1)];
+
+    if (*slot)
+        unwatch(u, slot);
+    else if (cli_watch(u->c, node(u), u->arg & 0x80 ? 1000 : 0) == 0)
+        *slot = cli_node_get(node(u));
+}
+
 static void (*const steps[])(struct user *u) = {
-    do_lookup,   do_walk,      do_create,  do_make,     do_remove,  do_rename, do_readlink,
-    do_put,      do_forget,    do_getattr, do_setattr,  do_statfs,  do_xattr,  do_open,
-    do_close,    do_read,      do_write,   do_transfer, do_cancel,  do_sync,   do_dir_open,
-    do_dir_read, do_dir_close, do_tick,    do_answer,   do_recover,
+    do_lookup, do_walk,     do_create,  do_make,   do_remove,   do_rename,   do_readlink,  do_put,
+    do_forget, do_getattr,  do_setattr, do_statfs, do_xattr,    do_open,     do_close,     do_read,
+    do_write,  do_transfer, do_cancel,  do_sync,   do_dir_open, do_dir_read, do_dir_close, do_tick,
+    do_answer, do_recover,  do_changes, do_flood,  do_watch,
 };
 
 /* ---- a session ------------------------------------------------------------------------------------------------ */
@@ -401,6 +457,8 @@ static void give_back(struct user *u)
         cli_file_close(u->c, u->file[i]);
     for (unsigned i = 0; i < DIRS; i++)
         cli_dir_close(u->c, u->dir[i]);
+    for (unsigned i = 0; i < WATCHES; i++)
+        unwatch(u, &u->watched[i]);
     for (unsigned i = 0; i < NODES; i++)
         cli_node_put(u->c, u->node[i]);
     liar_answer_all(&u->liar);
@@ -419,6 +477,8 @@ static void run(struct user *u, const uint8_t *script, unsigned n)
     }
     give_back(u);
     cli_close(u->c);
+    MUST(!u->liar.events &&
+         u->liar.asked <= u->liar.told + u->sessions); /* one more after each answer */
     for (unsigned id = 2; id < LIAR_IDS + 2; id++)
         MUST(u->liar.lied || u->liar.lookups[id] == 0);
 }
@@ -426,7 +486,7 @@ static void run(struct user *u, const uint8_t *script, unsigned n)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static uint8_t space[DATA];
-    struct user u = {.data = space};
+    struct user u = {.data = space, .sessions = 1};
     struct cli_options o = {.max_nodes = 4, .max_names = 12};
     unsigned n;
 
@@ -437,10 +497,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     o.want_btime = data[0] & 4;
     o.want_meta = o.want_dos = data[0] & 32;
     o.read_only = data[0] & 8;
+    o.want_feed = data[0] & 64;
+    o.changed = changed;
     n = data[1] % (MAX_STEPS + 1);
     if (size - 2 < 2 * (size_t)n)
         n = (unsigned)((size - 2) / 2);
     liar_init(&u.liar, data + 2 + (size_t)2 * n, size - 2 - (size_t)2 * n);
+    u.liar.echoes = data[0] & 128;
     u.liar.in_flags_off = data[0] & 16 ? 1u << 13 /* FUSE_DO_READDIRPLUS */ : 0;
     if (cli_open(&u.c, &u.liar.transport, &o) == 0)
         run(&u, data + 2, n);
