@@ -405,7 +405,8 @@ static void changed(void *arg, const struct cli_change *change)
         const char *slash = memchr(at, '/', (size_t)(end - at));
         size_t len = (size_t)((slash ? slash : end) - at);
 
-        MUST(len >= 1 && len <= 255 && !(at[0] == '.' && len == 1) && memcmp(at, "..", len) != 0);
+        MUST(len >= 1 && len <= 255 && !(at[0] == '.' && len == 1) &&
+             !(len == 2 && memcmp(at, "..", 2) == 0));
         MUST(!slash || slash + 1 < end);
         at += len + (slash != NULL);
     }

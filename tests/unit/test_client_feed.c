@@ -433,6 +433,78 @@ static void test_a_new_session_has_the_feed_and_the_watches_again(void **state)
     cli_node_put(g->c, dir);
 }
 
+/* Whatever changes something is told back as if somebody else had done it. */
+static int32_t echo_changes(struct fake *f, struct fake_call *call)
+{
+    uint32_t op = call->in.opcode, action;
+    const char *name = "own";
+
+    if (op == VIOFS_CREATE || op == FUSE_MKDIR)
+        action = VIOFS_ADDED;
+    else if (op == FUSE_UNLINK || op == FUSE_RMDIR)
+        action = VIOFS_REMOVED;
+    else if (op == FUSE_SETATTR || op == FUSE_WRITE)
+        action = VIOFS_MODIFIED;
+    else
+        return FAKE_PASS;
+    int32_t r = fake_serve(f, call);
+    uint64_t dir = action == VIOFS_MODIFIED ? *(uint64_t *)f->user : call->in.nodeid;
+    pthread_mutex_unlock(&f->lock);
+    fake_event(f, dir, action, op == FUSE_MKDIR || op == FUSE_RMDIR ? VIOFS_EVENT_DIR : 0, name);
+    pthread_mutex_lock(&f->lock);
+    return r;
+}
+
+static void test_own_changes_that_come_back_cost_little_and_end(void **state)
+{
+    enum { TIMES = 3 };
+    struct heard h;
+    uint32_t d, file;
+    struct rig *g = rig_feed(state, &h, &d, &file);
+    uint64_t dir_id = fake_id(&g->f, d);
+    struct cli_node *dir = rig_lookup(g, g->root, "d");
+    struct cli_attr a = {.size = 5, .mode = 0600};
+
+    g->f.user = &dir_id;
+    g->f.hook = echo_changes;
+    trips(g);
+    for (unsigned i = 0; i < TIMES; i++) {
+        struct cli_node *n;
+        struct cli_file *f;
+        struct cli_io io = {.buf = (char[]){"text"}, .len = 4};
+
+        h.n = 0;
+        assert_int_equal(cli_create(g->c, dir, N("own"), 0644, CLI_READ | CLI_WRITE, &n, &f), 0);
+        assert_int_equal(cli_write(g->c, f, &io), 0);
+        assert_int_equal(cli_setattr(g->c, n, CLI_SET_MODE, &a, NULL), 0);
+        cli_file_close(g->c, f);
+        assert_int_equal(cli_unlink(g->c, dir, N("own")), 0);
+        cli_node_put(g->c, n);
+        assert_int_equal(h.n, 4); /* told once each */
+    }
+    uint64_t took = trips(g);
+    assert_in_range(took, 4 * TIMES, 6 * TIMES); /* something is asked again, not more and more */
+    for (unsigned i = 0; i < 5; i++)
+        cli_tick(g->c);
+    assert_int_equal(trips(g), 0);
+    assert_non_null(g->f.events);
+    g->f.hook = NULL;
+    cli_node_put(g->c, dir);
+}
+
+static void test_an_answer_without_changes_ends_the_feed(void **state)
+{
+    struct heard h;
+    uint32_t d, file;
+    struct rig *g = rig_feed(state, &h, &d, &file);
+
+    g->lies = true;
+    fake_answer_events(&g->f, NULL, 0, 0);
+    assert_heard(&h, 0, VIOFS_RESCAN, "");
+    assert_null(g->f.events); /* such a host could have us ask for ever */
+    assert_int_equal(rig_try(g, g->root, "d"), 0);
+}
+
 static void test_news_of_a_node_that_is_not_known_are_nothing(void **state)
 {
     struct heard h;
@@ -618,6 +690,8 @@ int main(void)
         RIG_TEST(test_a_watch_is_asked_for_once_and_taken_back_by_the_last),
         RIG_TEST(test_a_watch_that_was_long_on_its_way_may_have_missed_something),
         RIG_TEST(test_a_new_session_has_the_feed_and_the_watches_again),
+        RIG_TEST(test_own_changes_that_come_back_cost_little_and_end),
+        RIG_TEST(test_an_answer_without_changes_ends_the_feed),
         RIG_TEST(test_news_of_a_node_that_is_not_known_are_nothing),
         RIG_TEST(test_records_that_cannot_be_end_the_feed_and_nothing_else),
         RIG_TEST(test_a_watched_directory_is_read_once),
