@@ -97,11 +97,15 @@ def operations(large):
 
 # ---- daemons -------------------------------------------------------------------------------------
 
-def counts_of_ours(share):
-    """{opcode: requests}, seconds in the daemon"""
+def text_of_stats(share):
     with socket.socket(socket.AF_UNIX) as s:
         s.connect(share.stats)
-        text = b"".join(iter(lambda: s.recv(65536), b"")).decode()
+        return b"".join(iter(lambda: s.recv(65536), b"")).decode()
+
+
+def counts_of_ours(share):
+    """{opcode: requests}, seconds in the daemon"""
+    text = text_of_stats(share)
     counts = re.findall(r'^virtiofsd_requests_total\{op="(\w+)"\} (\d+)', text, re.MULTILINE)
     seconds = re.findall(r"^virtiofsd_request_duration_seconds_sum\{.*\} ([\d.e+-]+)", text, re.MULTILINE)
     return collections.Counter({op: int(n) for op, n in counts}), sum(map(float, seconds))
@@ -275,13 +279,19 @@ def measure_rates(door, share, prefix, milliseconds):
 
 # ---- all of it -----------------------------------------------------------------------------------
 
-def measure(daemon_build, quick=False, prepared=False):
-    """All figures of the service. @prepared: what the chain runs is built already."""
-    build = daemon_build.parent
+def chain_of(build, prepared):
+    """The module. @prepared: what the chain runs is built already."""
     os.environ["VIOFS_BUILD"] = str(build)
     if not prepared:
         subprocess.run([TOP / "tests" / "wine" / "chain" / "build"], check=True)
     import chain  # pylint: disable=import-outside-toplevel
+    return chain
+
+
+def measure(daemon_build, quick=False, prepared=False):
+    """All figures of the service. @prepared: what the chain runs is built already."""
+    build = daemon_build.parent
+    chain = chain_of(build, prepared)
     kinds = [k for k in KINDS if k == "ours" or os.access(C_DAEMON, os.X_OK)]
     work = tempfile.mkdtemp(prefix="viofs-bench.", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
     try:
