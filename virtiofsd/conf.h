@@ -51,6 +51,7 @@ struct conf {
     const char *tag;          /* NULL: no PROTOCOL_F_CONFIG */
     bool keep_listening;
     bool daemonize;
+    bool supervise;
     const char *stats_socket; /* NULL: no statistics kept */
 
     int thread_pool_size;  /* -1: chosen by the daemon; 0: everything inline */

@@ -13,6 +13,9 @@
  *   child says over a pipe that a guest can connect, or is gone. The pipe closes with the last process
  *   that holds it, so a child that fails at any point is noticed.
  *
+ *   With --supervise the process that was started does none of this but parse its arguments; it starts this
+ *   program again as its worker (keep/supervisor.c).
+ *
  *   SIGTERM, SIGINT and SIGHUP end the service in good order, with exit status 0. Until there is
  *   something to end, they kill as usual.
  *
@@ -38,14 +41,16 @@
 #include "host/stats.h"
 #include "sandbox/sandbox.h"
 #include "share.h"
+#include "supervise.h"
 
 struct daemon {
     struct conf conf;
     struct share share;
     struct stats *stats;
     struct pool *pool;
-    int notify_fd; /* service manager, or -1 */
-    int ready_fd;  /* to the process that --daemonize keeps waiting, or -1 */
+    struct keep_worker *worker; /* of a supervisor; NULL: there is none */
+    int notify_fd;              /* service manager, or -1 */
+    int ready_fd;               /* to the process that --daemonize keeps waiting, or -1 */
 };
 
 static struct vu *stop_this;
@@ -152,7 +157,8 @@ static int into_background(struct daemon *d)
     close(pipefd[0]);
     d->ready_fd = pipefd[1];
     setsid();
-    return leave_terminal();
+    return d->conf.supervise ? 0
+                             : leave_terminal(); /* a supervisor's worker shall be heard first */
 }
 
 /* What needs the host's paths. Prints what goes wrong. */
@@ -164,7 +170,7 @@ static int open_outside(struct daemon *d)
     d->notify_fd = notify_open();
     if ((err = share_open(&d->share)) < 0)
         return err;
-    if (c->stats_socket && (err = stats_new(&d->stats, c->stats_socket)) < 0) {
+    if (c->stats_socket && (err = stats_new(&d->stats, d->worker ? NULL : c->stats_socket)) < 0) {
         log_error("--stats-socket: %s: %s; use a path that can be made there", c->stats_socket,
                   strerror(-err));
         return err;
@@ -191,6 +197,8 @@ static int start(struct daemon *d)
     if ((err = share_start(&d->share, &means)) < 0)
         return err;
     stop_this = d->share.vu;
+    if (d->worker && (err = worker_take_turn(d->worker, &d->share, d->stats)) < 0)
+        return err;
     if ((err = check("signals", on_ending_signals(on_signal))) < 0)
         return err;
     return d->stats ? check("statistics", stats_serve(d->stats)) : 0;
@@ -219,9 +227,28 @@ static void stop(struct daemon *d)
     conf_free(&d->conf);
 }
 
+/* The first worker serves. */
+static void supervisor_ready(void *ctx)
+{
+    struct daemon *d = ctx;
+
+    if (d->conf.daemonize)
+        check("--daemonize", leave_terminal());
+    say_ready(d);
+}
+
+static int be_worker(struct daemon *d, int keep_fd)
+{
+    int err = keep_worker_new(&d->worker, keep_fd, 1);
+
+    d->share.keep = keep_of_share(d->worker, 0);
+    return err;
+}
+
 int main(int argc, char **argv)
 {
     static struct daemon d = {.notify_fd = -1, .ready_fd = -1};
+    int keep_fd = keep_worker_descriptor();
     int err = fill_standard_fds();
     int what = err ? err : conf_parse(&d.conf, argc, argv);
 
@@ -233,12 +260,22 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     if (open_log(&d.conf) < 0)
         return EXIT_FAILURE;
-    if (d.conf.daemonize && check("--daemonize", into_background(&d)) < 0)
+    if (d.conf.daemonize &&
+        check("--daemonize", keep_fd < 0 ? into_background(&d) : leave_terminal()) < 0)
+        return EXIT_FAILURE;
+    if (d.conf.supervise && keep_fd < 0) {
+        d.notify_fd = notify_open();
+        return supervise(&d.conf, argv, d.notify_fd, supervisor_ready, &d);
+    }
+    if (keep_fd >= 0 && check("supervisor", be_worker(&d, keep_fd)) < 0)
         return EXIT_FAILURE;
     err = start(&d);
     if (!err) {
         say_ready(&d);
         err = check("connection to the virtual machine", vu_run(d.share.vu));
+        if (err == VU_QUIESCED)
+            _exit(EXIT_SUCCESS); /* everything is another process' now */
+        keep_bye(d.worker);
     }
     stop(&d);
     return err ? EXIT_FAILURE : EXIT_SUCCESS;

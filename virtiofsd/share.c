@@ -15,6 +15,7 @@
 
 #include "host/cleanup.h"
 #include "host/log.h"
+#include "keep/keep.h"
 #include "watch/watch.h"
 
 void share_init(struct share *s, const struct conf *conf)
@@ -61,12 +62,16 @@ static int check_listen_fd(const struct conf *c)
     return fd;
 }
 
+int share_listen(const struct conf *c)
+{
+    return c->socket_path ? vu_listen(c->socket_path, c->socket_group) : check_listen_fd(c);
+}
+
 int share_open(struct share *s)
 {
     const struct conf *c = s->conf;
 
-    s->listen_fd = c->socket_path ? vu_listen(c->socket_path, c->socket_group) : check_listen_fd(c);
-    if (s->listen_fd < 0)
+    if (!s->keep && (s->listen_fd = share_listen(c)) < 0)
         return s->listen_fd;
     if (c->watch == WATCH_FANOTIFY && (s->mark_fd = watch_mark(c->source)) < 0)
         return s->mark_fd;
@@ -103,6 +108,16 @@ int share_start(struct share *s, const struct share_means *means)
         return err;
     server_start(s->server, means->pool, means->pool_most);
     return 0;
+}
+
+int share_resume(struct share *s)
+{
+    int err = keep_resumes(s->keep) ? server_resume(s->server) : 0;
+
+    if (err == 0)
+        err = vu_resume(s->vu);
+    keep_settle(s->keep);
+    return err;
 }
 
 void share_stop(struct share *s)

@@ -31,8 +31,11 @@ struct share {
 /** share_init() - all is empty; @conf must outlive the share */
 void share_init(struct share *s, const struct conf *conf);
 
+/** share_listen() - only the listening socket. Return: it, or -errno (message printed). */
+int share_listen(const struct conf *conf);
+
 /** share_open() - what needs the host's paths: the listening socket, a mark for changes.
- *  Return: 0 or -errno (message printed). */
+ *  With a supervisor it is that who listens. Return: 0 or -errno (message printed). */
 int share_open(struct share *s);
 
 /* What the process gives to a share, all borrowed until share_stop(). */
@@ -48,6 +51,9 @@ struct share_means {
  * Return: 0 or -errno (message printed); share_stop() is due either way.
  */
 int share_start(struct share *s, const struct share_means *means);
+
+/** share_resume() - with a supervisor, when it is our turn: take over what another worker left. Return: 0 or -errno. */
+int share_resume(struct share *s);
 
 /** share_stop() - release what there is, in reverse order; the device has stopped */
 void share_stop(struct share *s);

@@ -90,7 +90,7 @@ static void test_a_message_comes_with_payload_and_descriptors(void **state)
 
     put_header(w, VU_SET_FEATURES, VU_VERSION, sizeof(payload), 2);
     put(w, &payload, sizeof(payload), 0);
-    assert_int_equal(vu_msg_recv(w->ours, w->stop, &m), 1);
+    assert_int_equal(vu_msg_recv(w->ours, w->stop, false, &m), 1);
     assert_int_equal(m.head.request, VU_SET_FEATURES);
     assert_int_equal(m.u64, 0x1234);
     assert_int_equal(m.n_fds, 2);
@@ -108,7 +108,7 @@ static void test_payload_that_was_not_sent_is_zero(void **state)
 
     memset(&m, 0xff, sizeof(m));
     put_header(w, VU_GET_FEATURES, VU_VERSION, 0, 0);
-    assert_int_equal(vu_msg_recv(w->ours, w->stop, &m), 1);
+    assert_int_equal(vu_msg_recv(w->ours, w->stop, false, &m), 1);
     assert_int_equal(m.u64, 0);
     assert_int_equal(m.bytes[sizeof(m.bytes) - 1], 0);
 }
@@ -135,7 +135,7 @@ static void test_a_message_may_come_in_pieces(void **state)
     pthread_t id;
 
     pthread_create(&id, NULL, send_bytewise, w);
-    assert_int_equal(vu_msg_recv(w->ours, w->stop, &m), 1);
+    assert_int_equal(vu_msg_recv(w->ours, w->stop, false, &m), 1);
     pthread_join(id, NULL);
     assert_string_equal((char *)m.bytes, "abcdefg");
     assert_int_equal(m.n_fds, 1);
@@ -148,7 +148,7 @@ static void test_an_end_between_messages_is_an_end(void **state)
     struct vu_msg m;
 
     end(w);
-    assert_int_equal(vu_msg_recv(w->ours, w->stop, &m), 0);
+    assert_int_equal(vu_msg_recv(w->ours, w->stop, false, &m), 0);
 }
 
 static void test_an_end_inside_a_header_is_an_error(void **state)
@@ -158,7 +158,7 @@ static void test_an_end_inside_a_header_is_an_error(void **state)
 
     put(w, "abc", 3, 3);
     end(w);
-    assert_int_equal(vu_msg_recv(w->ours, w->stop, &m), -EPROTO);
+    assert_int_equal(vu_msg_recv(w->ours, w->stop, false, &m), -EPROTO);
 }
 
 static void test_an_end_inside_a_payload_is_an_error(void **state)
@@ -169,7 +169,7 @@ static void test_an_end_inside_a_payload_is_an_error(void **state)
     put_header(w, VU_SET_FEATURES, VU_VERSION, 8, 1);
     put(w, "abc", 3, 0);
     end(w);
-    assert_int_equal(vu_msg_recv(w->ours, w->stop, &m), -EPROTO);
+    assert_int_equal(vu_msg_recv(w->ours, w->stop, false, &m), -EPROTO);
 }
 
 static void test_a_payload_that_never_begins_is_an_error(void **state)
@@ -179,7 +179,7 @@ static void test_a_payload_that_never_begins_is_an_error(void **state)
 
     put_header(w, VU_SET_FEATURES, VU_VERSION, 8, 1);
     end(w);
-    assert_int_equal(vu_msg_recv(w->ours, w->stop, &m), -EPROTO);
+    assert_int_equal(vu_msg_recv(w->ours, w->stop, false, &m), -EPROTO);
 }
 
 static void test_a_huge_size_is_refused(void **state)
@@ -188,7 +188,7 @@ static void test_a_huge_size_is_refused(void **state)
     struct vu_msg m;
 
     put_header(w, VU_SET_FEATURES, VU_VERSION, UINT32_MAX, 4);
-    assert_int_equal(vu_msg_recv(w->ours, w->stop, &m), -EPROTO);
+    assert_int_equal(vu_msg_recv(w->ours, w->stop, false, &m), -EPROTO);
 }
 
 static void test_another_version_is_refused(void **state)
@@ -197,7 +197,7 @@ static void test_another_version_is_refused(void **state)
     struct vu_msg m;
 
     put_header(w, VU_GET_FEATURES, 2, 0, 0);
-    assert_int_equal(vu_msg_recv(w->ours, w->stop, &m), -EPROTO);
+    assert_int_equal(vu_msg_recv(w->ours, w->stop, false, &m), -EPROTO);
 }
 
 static void test_eight_descriptors_are_accepted(void **state)
@@ -206,7 +206,7 @@ static void test_eight_descriptors_are_accepted(void **state)
     struct vu_msg m;
 
     put_header(w, VU_SET_MEM_TABLE, VU_VERSION, 0, 8);
-    assert_int_equal(vu_msg_recv(w->ours, w->stop, &m), 1);
+    assert_int_equal(vu_msg_recv(w->ours, w->stop, false, &m), 1);
     assert_int_equal(m.n_fds, 8);
     vu_msg_drop_fds(&m);
 }
@@ -217,7 +217,7 @@ static void test_too_many_descriptors_are_refused_and_closed(void **state)
     struct vu_msg m;
 
     put_header(w, VU_SET_MEM_TABLE, VU_VERSION, 0, 30);
-    assert_int_equal(vu_msg_recv(w->ours, w->stop, &m), -EPROTO);
+    assert_int_equal(vu_msg_recv(w->ours, w->stop, false, &m), -EPROTO);
 }
 
 static void test_descriptors_that_come_in_portions_are_counted_together(void **state)
@@ -228,7 +228,7 @@ static void test_descriptors_that_come_in_portions_are_counted_together(void **s
 
     put(w, &h, 4, 8);
     put(w, (char *)&h + 4, 8, 1);
-    assert_int_equal(vu_msg_recv(w->ours, w->stop, &m), -EPROTO);
+    assert_int_equal(vu_msg_recv(w->ours, w->stop, false, &m), -EPROTO);
 }
 
 static void test_descriptors_beside_the_payload_are_not_taken(void **state)
@@ -238,7 +238,7 @@ static void test_descriptors_beside_the_payload_are_not_taken(void **state)
 
     put_header(w, VU_SET_FEATURES, VU_VERSION, 8, 0);
     put(w, "12345678", 8, 5);
-    assert_int_equal(vu_msg_recv(w->ours, w->stop, &m), 1);
+    assert_int_equal(vu_msg_recv(w->ours, w->stop, false, &m), 1);
     assert_int_equal(m.n_fds, 0);
 }
 
@@ -248,9 +248,9 @@ static void test_waiting_ends_when_told_to_stop(void **state)
     struct vu_msg m;
 
     eventfd_write(w->stop, 1);
-    assert_int_equal(vu_msg_recv(w->ours, w->stop, &m), 0);
+    assert_int_equal(vu_msg_recv(w->ours, w->stop, false, &m), 0);
     put(w, "abc", 3, 1); /* in the middle of a message too */
-    assert_int_equal(vu_msg_recv(w->ours, w->stop, &m), 0);
+    assert_int_equal(vu_msg_recv(w->ours, w->stop, false, &m), 0);
 }
 
 static void test_a_reply_carries_the_request_and_the_reply_flag(void **state)

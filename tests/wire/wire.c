@@ -12,6 +12,7 @@
 #define MAX_OPTIONS 16u
 
 static const char *sandbox = "none";
+static bool supervised;   /* --supervise: all daemons of this program have a supervisor */
 static struct wire *live; /* what this test has started */
 
 const char *wire_sandbox(void)
@@ -29,6 +30,8 @@ struct wire *wire_start(const struct wire_options *o)
     assert_non_null(w);
     snprintf(mode, sizeof(mode), "--sandbox=%s", sandbox);
     args[n++] = mode;
+    if (supervised)
+        args[n++] = "--supervise";
     for (const char *const *a = o->args; a && *a; a++) {
         assert_true(n <= MAX_OPTIONS);
         args[n++] = *a;
@@ -115,6 +118,8 @@ int wire_main(const char *name, int argc, char **argv, const struct CMUnitTest *
     for (int i = 1; i < argc; i++) {
         if (strncmp(argv[i], option, strlen(option)) == 0)
             sandbox = argv[i] + strlen(option);
+        else if (strcmp(argv[i], "--supervise") == 0)
+            supervised = true;
         else
             cmocka_set_test_filter(argv[i]);
     }

@@ -5,7 +5,7 @@
  * Theory of operation
  *
  *   Each program of this room runs the real virtiofsd ($VIOFS_DAEMON) in the sandbox that its --sandbox
- *   argument names, one fresh daemon and share for each test. When a test ends, well or badly, its
+ *   argument names (with a supervisor if --supervise is there), one fresh daemon and share for each test. When a test ends, well or badly, its
  *   teardown disconnects and demands that the daemon is alive, ends with status 0 when told to, and
  *   has logged no sanitizer report: a daemon that crashes behind a test's back fails that test.
  *

@@ -343,7 +343,7 @@ static int bind_socket(int fd, const struct sockaddr_un *addr)
     return err;
 }
 
-int stats_new(struct stats **out, const char *socket_path)
+int stats_listen(const char *socket_path)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
 
@@ -360,6 +360,15 @@ int stats_new(struct stats **out, const char *socket_path)
         return err;
     if (listen(fd, BACKLOG) < 0)
         return -errno;
+    return steal_fd(&fd);
+}
+
+int stats_new(struct stats **out, const char *socket_path)
+{
+    cleanup_close int fd = socket_path ? stats_listen(socket_path) : -1;
+
+    if (socket_path && fd < 0)
+        return fd;
     struct stats *stats = calloc(1, sizeof(*stats));
     if (!stats)
         return -ENOMEM;
@@ -385,6 +394,11 @@ int stats_share(struct stats **out, struct stats *process, const char *name)
     process->n_shares++;
     *out = stats;
     return 0;
+}
+
+void stats_adopt(struct stats *stats, int listen_fd)
+{
+    stats->listen_fd = listen_fd;
 }
 
 int stats_serve(struct stats *stats)

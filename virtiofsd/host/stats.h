@@ -17,8 +17,12 @@
 struct stats;
 struct stats_block;
 
-/** stats_new() - bind @socket_path (before the sandbox closes). Return: 0 or -errno. */
+/** stats_new() - bind @socket_path (before the sandbox closes); NULL: stats_adopt() follows. Return: 0 or -errno. */
 int stats_new(struct stats **stats, const char *socket_path);
+/** stats_listen() - only bind @socket_path. Return: the socket or -errno. */
+int stats_listen(const char *socket_path);
+/** stats_adopt() - answer on this listening socket, taken over; before stats_serve() */
+void stats_adopt(struct stats *stats, int listen_fd);
 /**
  * stats_share() - counters of one of several shares, shown with the label share="@name"
  * @name: letters, digits, '.', '_' and '-'; lives as long as @process, which frees what is made here

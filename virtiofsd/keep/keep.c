@@ -2,34 +2,390 @@
 /*
  * keep.c - what outlives the process that serves: the worker's side
  *
- * Theory of operation: see keep.h.
+ * Theory of operation
  *
- * Ownership: see keep.h. Locks: none yet; without a supervisor there is nothing to share.
+ *   The supervisor has made the regions' memory, empty, and hands it to each worker at its start, before the sandbox
+ *   closes. keep_map() gives it its size, once and for all, and maps it. Kept descriptors come when it is this
+ *   worker's turn: the one before it has ended then, and all that it put has been received.
  *
- * syscalls: mmap munmap
+ *   Which keys are kept is known here, as one bit each, so that a drop of what is not there sends nothing and
+ *   the supervisor's bound is met without asking it.
+ *
+ *   A thread listens to the supervisor: an order to leave, or its end. It also looks until the first
+ *   request has been completed, and says so: a worker that never gets that far is not started for ever.
+ *
+ *   When the supervisor has ended the worker goes on, unprotected, until its front end leaves.
+ *
+ * Ownership: the process' shares' struct keep belong to struct keep_worker. Locks: keep_worker.lock guards the kept
+ * keys and the order of messages.
+ *
+ * syscalls: mmap munmap fstat newfstatat ftruncate fcntl close poll ppoll futex
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include "host/log.h"
+#include "host/thread.h"
+#include "keep/channel.h"
 #include "keep/keep.h"
+
+#define SEND_MS      5000 /* a worker waits so long for a supervisor that does not listen */
+#define PROGRESS_MS  200
+#define INDEX_MAX    KEEP_INDEX_MAX
+#define REGION_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+
+/* One kept descriptor that was handed to this worker. */
+struct given {
+    uint32_t index;
+    uint8_t kind;
+    int fd;
+};
+
+struct keep {
+    struct keep_worker *worker;
+    uint16_t share;
+    int region[KEEP_REGIONS]; /* until keep_settle() */
+    struct given *given;      /* sorted, until keep_settle() */
+    size_t n_given, room;
+    uint8_t *kept[KEEP_KINDS]; /* a bit for each index */
+    uint32_t kept_bits[KEEP_KINDS];
+};
+
+struct keep_worker {
+    int fd;
+    pthread_t thread;
+    bool listening; /* the thread runs */
+    bool resumes;
+    struct keep_events events;
+    pthread_mutex_t lock;
+    bool lost; /* nobody is there any more */
+    uint64_t n_kept, max_kept;
+    unsigned n_shares;
+    struct keep share[];
+};
+
+/* ---- start --------------------------------------------------------------------------------- */
+
+static int take_region(struct keep_worker *w, const struct channel_msg *m, int fd)
+{
+    if (m->share >= w->n_shares || m->kind >= KEEP_REGIONS || fd < 0 ||
+        w->share[m->share].region[m->kind] >= 0)
+        return -EPROTO;
+    w->share[m->share].region[m->kind] = fd;
+    return 0;
+}
+
+/* Until CHANNEL_STARTED. Return: 0 or -errno. */
+static int receive_start(struct keep_worker *w)
+{
+    struct channel_msg m;
+    bool hello = false;
+    int fd, err;
+
+    while ((err = channel_recv(w->fd, &m, &fd)) > 0) {
+        if (m.op == CHANNEL_HELLO && m.index == CHANNEL_VERSION) {
+            hello = true;
+            w->max_kept = m.value;
+        } else if (m.op == CHANNEL_STARTED && hello) {
+            w->resumes = m.value != 0;
+            return 0;
+        } else if (m.op != CHANNEL_REGION || take_region(w, &m, fd) < 0) {
+            if (fd >= 0)
+                close(fd);
+            return -EPROTO;
+        }
+    }
+    return err == 0 ? -EPIPE : err;
+}
+
+/** keep_worker_new() - see keep.h */
+int keep_worker_new(struct keep_worker **out, int fd, unsigned n_shares)
+{
+    struct keep_worker *w = calloc(1, sizeof(*w) + n_shares * sizeof(w->share[0]));
+
+    if (!w)
+        return -ENOMEM;
+    w->fd = fd;
+    w->n_shares = n_shares;
+    pthread_mutex_init(&w->lock, NULL);
+    for (unsigned i = 0; i < n_shares; i++) {
+        w->share[i].worker = w;
+        w->share[i].share = (uint16_t)i;
+        for (unsigned r = 0; r < KEEP_REGIONS; r++)
+            w->share[i].region[r] = -1;
+    }
+    int err = receive_start(w);
+    if (err < 0) {
+        free(w);
+        return err;
+    }
+    *out = w;
+    return 0;
+}
+
+/** keep_of_share() - see keep.h */
+struct keep *keep_of_share(struct keep_worker *w, unsigned share)
+{
+    return w && share < w->n_shares ? &w->share[share] : NULL;
+}
+
+/** keep_worker_descriptor() - see keep.h */
+int keep_worker_descriptor(void)
+{
+    const char *text = getenv(CHANNEL_ENV);
+    int type = 0;
+    socklen_t len = sizeof(type);
+
+    if (!text)
+        return -1;
+    char *end;
+    long fd = strtol(text, &end, 10);
+    bool number = end != text && *end == '\0' && fd > STDERR_FILENO && fd <= INDEX_MAX;
+    unsetenv(CHANNEL_ENV);
+    if (!number || getsockopt((int)fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0 ||
+        type != SOCK_SEQPACKET || fcntl((int)fd, F_SETFD, FD_CLOEXEC) < 0)
+        return -1;
+    return (int)fd;
+}
+
+/* ---- which keys are kept; under the lock --------------------------------------------------- */
+
+static bool is_kept(const struct keep *k, enum keep_kind kind, uint32_t index)
+{
+    return index < k->kept_bits[kind] && (k->kept[kind][index / 8] >> (index % 8)) & 1;
+}
+
+/* Return: 0 or -ENOMEM. */
+static int set_kept(struct keep *k, enum keep_kind kind, uint32_t index)
+{
+    if (index >= k->kept_bits[kind]) {
+        uint32_t had = k->kept_bits[kind], bits = had ? had : 512;
+        while (bits <= index)
+            bits *= 2;
+        uint8_t *more = realloc(k->kept[kind], bits / 8);
+        if (!more)
+            return -ENOMEM;
+        memset(more + had / 8, 0, (bits - had) / 8);
+        k->kept[kind] = more;
+        k->kept_bits[kind] = bits;
+    }
+    if (!is_kept(k, kind, index))
+        k->worker->n_kept++;
+    k->kept[kind][index / 8] |= (uint8_t)(1u << (index % 8));
+    return 0;
+}
+
+static void unset_kept(struct keep *k, enum keep_kind kind, uint32_t index)
+{
+    k->kept[kind][index / 8] &= (uint8_t) ~(1u << (index % 8));
+    k->worker->n_kept--;
+}
+
+/* ---- its turn ------------------------------------------------------------------------------ */
+
+static int by_key(const void *a, const void *b)
+{
+    const struct given *x = a, *y = b;
+
+    if (x->kind != y->kind)
+        return x->kind < y->kind ? -1 : 1;
+    return x->index < y->index ? -1 : x->index > y->index;
+}
+
+static int take_given(struct keep_worker *w, const struct channel_msg *m, int fd)
+{
+    if (m->share >= w->n_shares || m->kind == 0 || m->kind >= KEEP_KINDS || fd < 0 ||
+        m->index > INDEX_MAX)
+        return -EPROTO;
+    struct keep *k = &w->share[m->share];
+    if (k->n_given == k->room) {
+        size_t room = k->room ? 2 * k->room : 64;
+        struct given *more = realloc(k->given, room * sizeof(*more));
+        if (!more)
+            return -ENOMEM;
+        k->given = more;
+        k->room = room;
+    }
+    int err = set_kept(k, m->kind, m->index);
+    if (err == 0)
+        k->given[k->n_given++] = (struct given){.kind = m->kind, .index = m->index, .fd = fd};
+    return err;
+}
+
+/* Until CHANNEL_GO. Return: 0 or -errno. */
+static int receive_given(struct keep_worker *w)
+{
+    struct channel_msg m;
+    int fd, err;
+
+    while ((err = channel_recv(w->fd, &m, &fd)) > 0) {
+        if (m.op == CHANNEL_GO)
+            return 0;
+        if (m.op != CHANNEL_FD || (err = take_given(w, &m, fd)) < 0) {
+            if (fd >= 0)
+                close(fd);
+            return err < 0 ? err : -EPROTO;
+        }
+    }
+    return err == 0 ? -EPIPE : err;
+}
+
+static void hear_orders(struct keep_worker *w)
+{
+    struct channel_msg m;
+    int fd, r = channel_recv(w->fd, &m, &fd);
+
+    if (r > 0 && m.op == CHANNEL_QUIESCE)
+        w->events.quiesce(w->events.ctx);
+    if (r > 0 && fd >= 0)
+        close(fd);
+    if (r == 0) {
+        pthread_mutex_lock(&w->lock);
+        w->lost = true;
+        pthread_mutex_unlock(&w->lock);
+        log_error(
+            "the supervisor has ended: the share is served on until the guest leaves, and a crash "
+            "would not be survived");
+        w->events.lost(w->events.ctx);
+    }
+}
+
+static void tell(struct keep_worker *w, enum channel_op op)
+{
+    struct channel_msg m = {.op = (uint8_t)op};
+
+    pthread_mutex_lock(&w->lock);
+    if (!w->lost)
+        channel_send(w->fd, &m, -1, SEND_MS); /* one that has gone is noticed by the thread */
+    pthread_mutex_unlock(&w->lock);
+}
+
+static void *listen_to_supervisor(void *arg)
+{
+    struct keep_worker *w = arg;
+    bool alive = false;
+
+    thread_name("keep");
+    while (!w->lost) {
+        struct pollfd p = {.fd = w->fd, .events = POLLIN};
+        int n = poll(&p, 1, alive ? -1 : PROGRESS_MS);
+
+        if (n > 0)
+            hear_orders(w);
+        if (!alive && w->events.progress(w->events.ctx)) {
+            alive = true;
+            tell(w, CHANNEL_ALIVE);
+        }
+    }
+    return NULL;
+}
+
+/** keep_await_turn() - see keep.h */
+int keep_await_turn(struct keep_worker *w)
+{
+    struct channel_msg m = {.op = CHANNEL_READY};
+    int err = channel_send(w->fd, &m, -1, SEND_MS);
+
+    if (err == 0)
+        err = receive_given(w);
+    for (unsigned i = 0; err == 0 && i < w->n_shares; i++) {
+        struct keep *k = &w->share[i];
+        if (k->n_given > 0)
+            qsort(k->given, k->n_given, sizeof(*k->given), by_key);
+    }
+    return err;
+}
+
+/** keep_listen() - see keep.h */
+int keep_listen(struct keep_worker *w, const struct keep_events *events)
+{
+    w->events = *events;
+    int err = thread_start(&w->thread, listen_to_supervisor, w);
+    w->listening = err == 0;
+    return err;
+}
+
+/** keep_settle() - see keep.h */
+void keep_settle(struct keep *k)
+{
+    if (!k)
+        return;
+    for (size_t i = 0; i < k->n_given; i++) {
+        if (k->given[i].fd >= 0)
+            close(k->given[i].fd);
+    }
+    free(k->given);
+    k->given = NULL;
+    k->n_given = k->room = 0;
+    for (unsigned r = 0; r < KEEP_REGIONS; r++) {
+        if (k->region[r] >= 0)
+            close(k->region[r]);
+        k->region[r] = -1;
+    }
+}
+
+/** keep_bye() - see keep.h */
+void keep_bye(struct keep_worker *w)
+{
+    if (w)
+        tell(w, CHANNEL_BYE);
+}
+
+/* ---- memory -------------------------------------------------------------------------------- */
 
 static size_t whole_pages(size_t bytes)
 {
     return (bytes + 4095) & ~(size_t)4095;
 }
 
+/* Give an empty region its size. Return: 0; -EPROTO when it has another; -errno. */
+static int size_region(int fd, size_t bytes)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    if (st.st_size == 0 && ftruncate(fd, (off_t)bytes) < 0)
+        return -errno;
+    if (st.st_size == 0)
+        return fcntl(fd, F_ADD_SEALS, REGION_SEALS) < 0 ? -errno : 0;
+    return (size_t)st.st_size == bytes ? 0 : -EPROTO;
+}
+
 /** keep_map() - see keep.h */
 void *keep_map(struct keep *k, enum keep_region region, size_t bytes, uint32_t version)
 {
-    (void)k;
-    (void)region;
     size_t whole = whole_pages(bytes);
-    struct keep_head *head = mmap(NULL, whole, PROT_READ | PROT_WRITE,
-                                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    int fd = k ? k->region[region] : -1;
+    int err = fd >= 0 ? size_region(fd, whole) : 0;
+
+    if (err < 0) {
+        errno = -err;
+        return NULL;
+    }
+    int flags = fd >= 0 ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS;
+    struct keep_head *head =
+        mmap(NULL, whole, PROT_READ | PROT_WRITE, flags | MAP_NORESERVE, fd, 0);
     if (head == MAP_FAILED)
         return NULL;
-    *head = (struct keep_head){.version = version, .bytes = whole};
-    __atomic_store_n(&head->magic, KEEP_MAGIC, __ATOMIC_RELEASE);
+    if (__atomic_load_n(&head->magic, __ATOMIC_ACQUIRE) == 0) {
+        /* New, or its maker ended right here. */
+        head->version = version;
+        head->bytes = whole;
+        __atomic_store_n(&head->magic, KEEP_MAGIC, __ATOMIC_RELEASE);
+    } else if (head->magic != KEEP_MAGIC || head->version != version || head->bytes != whole) {
+        munmap(head, whole);
+        errno = EPROTO;
+        return NULL;
+    }
     return head;
 }
 
@@ -41,43 +397,80 @@ void keep_unmap(struct keep *k, void *region)
         munmap(region, (size_t)((struct keep_head *)region)->bytes);
 }
 
+/* ---- descriptors --------------------------------------------------------------------------- */
+
 /** keep_resumes() - see keep.h */
 bool keep_resumes(const struct keep *k)
 {
-    (void)k;
-    return false;
+    return k && k->worker->resumes;
 }
 
 /** keep_is_supervised() - see keep.h */
 bool keep_is_supervised(const struct keep *k)
 {
-    (void)k;
-    return false;
+    return k != NULL;
 }
 
 /** keep_put() - see keep.h */
 int keep_put(struct keep *k, enum keep_kind kind, uint32_t index, int fd)
 {
-    (void)k;
-    (void)kind;
-    (void)index;
-    (void)fd;
-    return 0;
+    if (!k)
+        return 0;
+    struct keep_worker *w = k->worker;
+    struct channel_msg m = {
+        .op = CHANNEL_PUT, .kind = (uint8_t)kind, .share = k->share, .index = index};
+    int err = 0;
+
+    pthread_mutex_lock(&w->lock);
+    if (w->lost)
+        goto out;
+    bool new = !is_kept(k, kind, index);
+    if (index > INDEX_MAX || (new && w->n_kept >= w->max_kept))
+        err = -ENFILE;
+    if (err == 0)
+        err = set_kept(k, kind, index);
+    if (err < 0)
+        goto out;
+    err = channel_send(w->fd, &m, fd, SEND_MS);
+    if (err < 0 && new)
+        unset_kept(k, kind, index);
+    if (err == -EPIPE)
+        err = 0; /* the thread says so */
+out:
+    pthread_mutex_unlock(&w->lock);
+    return err;
 }
 
 /** keep_drop() - see keep.h */
 void keep_drop(struct keep *k, enum keep_kind kind, uint32_t index)
 {
-    (void)k;
-    (void)kind;
-    (void)index;
+    if (!k)
+        return;
+    struct keep_worker *w = k->worker;
+    struct channel_msg m = {
+        .op = CHANNEL_DROP, .kind = (uint8_t)kind, .share = k->share, .index = index};
+
+    pthread_mutex_lock(&w->lock);
+    if (!w->lost && is_kept(k, kind, index)) {
+        int err = channel_send(w->fd, &m, -1, SEND_MS);
+        if (err < 0 && err != -EPIPE)
+            log_warn_limited("the supervisor keeps a descriptor too long: %s", strerror(-err));
+        unset_kept(k, kind, index);
+    }
+    pthread_mutex_unlock(&w->lock);
 }
 
 /** keep_take() - see keep.h */
 int keep_take(struct keep *k, enum keep_kind kind, uint32_t index)
 {
-    (void)k;
-    (void)kind;
-    (void)index;
-    return -1;
+    struct given key = {.kind = (uint8_t)kind, .index = index};
+
+    if (!k || k->n_given == 0)
+        return -1;
+    struct given *g = bsearch(&key, k->given, k->n_given, sizeof(*g), by_key);
+    if (!g)
+        return -1;
+    int fd = g->fd;
+    g->fd = -1;
+    return fd;
 }

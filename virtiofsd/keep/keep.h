@@ -73,8 +73,10 @@ enum keep_kind {
     KEEP_INODE,   /* index: inode slot; an inode that has no name any more (O_PATH) */
     KEEP_HANDLE,  /* index: handle slot; a file that cannot be opened again */
     KEEP_LOCK,    /* index: lock descriptor slot */
+    KEEP_STATS,   /* the socket that answers with statistics; the first share's */
     KEEP_KINDS
 };
+#define KEEP_INDEX_MAX ((1u << 28) - 1) /* of any index */
 
 /**
  * keep_map() - a region of @bytes (header included), page-aligned, zeros when new
@@ -100,5 +102,34 @@ int keep_put(struct keep *k, enum keep_kind kind, uint32_t index, int fd);
 void keep_drop(struct keep *k, enum keep_kind kind, uint32_t index);
 /** keep_take() - at resume: the kept descriptor, the caller's from now on (the supervisor's copy stays). -1: none. */
 int keep_take(struct keep *k, enum keep_kind kind, uint32_t index);
+
+/* ---- the process: main() only ---------------------------------------------------------------- */
+
+struct keep_worker;
+
+/* Called by a thread of its own. */
+struct keep_events {
+    void *ctx;
+    void (*quiesce)(void *ctx);  /* another worker takes over: stop as soon as it goes, and end */
+    void (*lost)(void *ctx);     /* the supervisor has ended */
+    bool (*progress)(void *ctx); /* has a request been completed? */
+};
+
+/** keep_worker_descriptor() - what connects this process with a supervisor, or -1: it has none. Once, before threads. */
+int keep_worker_descriptor(void);
+
+/** keep_worker_new() - be a worker; @fd is taken over. Before the sandbox. Return: 0 or -errno. */
+int keep_worker_new(struct keep_worker **w, int fd, unsigned n_shares);
+/** keep_of_share() - of share 0.. of the process; NULL without a worker */
+struct keep *keep_of_share(struct keep_worker *w, unsigned share);
+
+/** keep_await_turn() - ready; wait until the worker before has ended. Return: 0; -EPIPE: not wanted any more; -errno. */
+int keep_await_turn(struct keep_worker *w);
+/** keep_listen() - start the thread that hears the supervisor. Return: 0 or -errno. */
+int keep_listen(struct keep_worker *w, const struct keep_events *events);
+/** keep_settle() - all is mapped and taken: close the rest */
+void keep_settle(struct keep *k);
+/** keep_bye() - this process ends because its work is done: it is not to be replaced. NULL is fine. */
+void keep_bye(struct keep_worker *w);
 
 #endif

@@ -45,14 +45,16 @@ static void confine_parent(const struct conf *conf, int hold_fd)
         log_warn("the waiting process keeps more rights than it needs");
 }
 
-static _Noreturn void end_as(int status)
+static _Noreturn void end_as(int status, bool supervised)
 {
     int sig;
 
     if (WIFEXITED(status))
         _exit(WEXITSTATUS(status));
     sig = WTERMSIG(status);
-    if (sig == SIGSYS)
+    if (supervised && sig != SIGSYS) /* the supervisor says what comes of it */
+        log_warn("virtiofsd ended with signal %d (%s)", sig, strsignal(sig));
+    else if (sig == SIGSYS)
         log_error("stopped by seccomp: a system call that is not in virtiofsd's list. The kernel "
                   "log has its number (audit type=1326); --seccomp=trap prints its name");
     else if (sig == SIGKILL)
@@ -82,7 +84,7 @@ _Noreturn void parent_run(const struct conf *conf, pid_t child, int hold_fd,
 
         if (sig == SIGCHLD) {
             if (waitpid(child, &status, WNOHANG) == child && !WIFSTOPPED(status))
-                end_as(status);
+                end_as(status, conf->supervise);
         } else if (sig > 0 && info.si_code != SI_KERNEL) {
             /* (A terminal's signal has reached the whole process group already.) */
             kill(child, sig);

@@ -25,7 +25,7 @@
 
 #include "host/cleanup.h"
 #include "host/log.h"
-#include "vhost/device.h"
+#include "vhost/resume.h"
 
 #define BIT(n) (UINT64_C(1) << (n))
 
@@ -114,6 +114,7 @@ static int set_backend_req_fd(struct vu *vu, struct vu_msg *m)
     }
     if (vu->backend_fd >= 0)
         close(vu->backend_fd);
+    resume_keep(vu, KEEP_BACKEND, 0, fd);
     vu->backend_fd = fd;
     return 0;
 }
@@ -182,6 +183,7 @@ static int set_mem_table(struct vu *vu, struct vu_msg *m)
             mem_free(mem);
             return err;
         }
+        resume_keep_memory(vu, mem, &m->table.region[i], m->fd[i]);
     }
     swap_memory(vu, mem);
     return 0;
@@ -199,8 +201,12 @@ static int add_mem_reg(struct vu *vu, struct vu_msg *m)
 {
     if (m->n_fds > 1)
         return -EINVAL;
+    if (vu->again && mem_find(vu->mem, &m->region.region) >= 0)
+        return 0; /* the process that handled this message before got as far as that */
     device_freeze(vu);
     int err = mem_add(vu->mem, &m->region.region, m->n_fds > 0 ? m->fd[0] : -1);
+    if (err == 0)
+        resume_keep_memory(vu, vu->mem, &m->region.region, m->fd[0]);
     device_thaw(vu);
     return err;
 }
@@ -209,6 +215,8 @@ static int rem_mem_reg(struct vu *vu, struct vu_msg *m)
 {
     int i = mem_find(vu->mem, &m->region.region);
 
+    if (i < 0 && vu->again)
+        return 0; /* as in add_mem_reg() */
     if (i < 0) {
         log_error("vhost-user: REM_MEM_REG of a region that is not there (%#llx bytes at %#llx)",
                   (unsigned long long)m->region.region.size,
@@ -234,6 +242,10 @@ static int set_log_base(struct vu *vu, struct vu_msg *m)
     }
     device_freeze(vu);
     int err = dirty_open(&vu->dirty, &m->log, m->fd[0]);
+    if (err == 0) {
+        vu->log = m->log;
+        resume_keep(vu, KEEP_LOG, 0, m->fd[0]);
+    }
     device_thaw(vu);
     m->u64 = err < 0;
     return err;
@@ -456,7 +468,7 @@ static int answer(struct vu *vu, struct vu_msg *m, enum answer kind, int err)
     } else {
         size = sizeof(m->u64);
     }
-    return vu_msg_reply(vu->conn_fd, vu->stop_fd, m, size);
+    return resume_reply(vu, m, size);
 }
 
 /** control_handle() - see device.h */
@@ -488,5 +500,5 @@ int control_handle(struct vu *vu, struct vu_msg *m)
     if (!wants_ack)
         return err;
     m->u64 = err < 0;
-    return vu_msg_reply(vu->conn_fd, vu->stop_fd, m, sizeof(m->u64));
+    return resume_reply(vu, m, sizeof(m->u64));
 }

@@ -28,6 +28,9 @@
 #include "host/log.h"
 #include "vhost/device.h"
 #include "vhost/guard.h"
+#include "vhost/resume.h"
+
+#define QUIESCE_MS 20
 
 /* ---- all queues ------------------------------------------------------------------------------ */
 
@@ -100,26 +103,68 @@ static void end_session(struct vu *vu)
     vu->proto_features = 0;
     close(vu->conn_fd);
     vu->conn_fd = -1;
+    resume_save(vu);
+    resume_forget_memory(vu);
+    resume_keep(vu, KEEP_LOG, 0, -1);
+    resume_keep(vu, KEEP_BACKEND, 0, -1);
+    resume_keep(vu, KEEP_CONN, 0, -1);
 }
 
-/** device_serve() - see device.h. Return: 0, or -errno when the connection ended with an error. */
-int device_serve(struct vu *vu, int conn)
+/* Read and handle messages until there are no more. Return: as device_serve(), 0 when told to stop. */
+static int converse(struct vu *vu, struct vu_msg *m)
 {
-    struct vu_msg *m = malloc(sizeof(*m));
-    int err = -ENOMEM;
+    bool peek = keep_is_supervised(vu->keep);
+    int err;
 
+    while ((err = vu_msg_recv(vu->conn_fd, vu->stop_fd, peek, m)) > 0) {
+        err = control_handle(vu, m);
+        vu->again = false;
+        if (err >= 0)
+            err = resume_handled(vu, m);
+        vu_msg_drop_fds(m);
+        if (err < 0)
+            break;
+    }
+    return err;
+}
+
+/* A connection of which nothing is known yet. */
+static int begin_session(struct vu *vu, int conn)
+{
+    resume_keep(vu, KEEP_CONN, 0, conn);
     vu->conn_fd = conn;
     vu->mem = mem_new();
+    resume_save(vu);
+    return vu->mem ? 0 : -ENOMEM;
+}
+
+/* Leave everything to another process. Requests that are about to end may. */
+static int quiesce(struct vu *vu)
+{
+    park_all(vu);
+    for (unsigned ms = 0; ms < QUIESCE_MS && vu_in_flight(vu) > 0; ms++)
+        poll(NULL, 0, 1);
+    return VU_QUIESCED;
+}
+
+/** device_serve() - see device.h. Return: 0, VU_QUIESCED, or -errno when the connection ended with an error. */
+int device_serve(struct vu *vu, int conn)
+{
+    struct vu_msg *m = calloc(1, sizeof(*m));
+    bool goes_on = conn == vu->conn_fd && vu->mem; /* vu_resume() has done the rest */
+    int err = m ? 0 : -ENOMEM;
+
     atomic_store(&vu->lost_reported, false);
-    if (m && vu->mem) {
-        while ((err = vu_msg_recv(conn, vu->stop_fd, m)) > 0) {
-            err = control_handle(vu, m);
-            vu_msg_drop_fds(m);
-            if (err < 0)
-                break;
-        }
-    }
+    if (err == 0)
+        err = goes_on ? resume_finish_message(vu) : begin_session(vu, conn);
+    if (err == 0 && keep_is_supervised(vu->keep))
+        err = vu_msg_can_peek(conn);
+    vu->again = goes_on;
+    if (err == 0)
+        err = converse(vu, m);
     free(m);
+    if (atomic_load(&vu->quiescing) && (err == 0 || err == -ECANCELED))
+        return quiesce(vu);
     end_session(vu);
     if (err == -ECONNRESET || err == -EPIPE || err == -ECANCELED)
         err = 0; /* it left, or we are to stop */
@@ -217,22 +262,29 @@ int vu_run(struct vu *vu)
     int err;
 
     do {
-        int conn = await_front_end(vu);
+        bool goes_on = vu->conn_fd >= 0; /* another process had it before */
+        atomic_store(&vu->idle, !goes_on);
+        int conn = goes_on ? vu->conn_fd : await_front_end(vu);
+        atomic_store(&vu->idle, false);
         if (conn == -ECANCELED)
-            return 0;
+            return atomic_load(&vu->quiescing) ? VU_QUIESCED : 0;
         if (conn < 0) {
             log_error("cannot accept a front end: %s", strerror(-conn));
             return conn;
         }
-        if (!vu->keep_listening) {
+        if (!atomic_load(&vu->keep_listening) && vu->listen_fd >= 0) {
             /* A second front end is to be refused, not to wait for ever. */
+            resume_keep(vu, KEEP_CONN, 0, conn);
             close(vu->listen_fd);
             vu->listen_fd = -1;
+            resume_keep(vu, KEEP_LISTEN, 0, -1);
         }
-        log_info("a front end has connected");
+        if (!goes_on)
+            log_info("a front end has connected");
         err = device_serve(vu, conn);
-        log_info("the front end has left");
-    } while (vu->keep_listening);
+        if (err != VU_QUIESCED)
+            log_info("the front end has left");
+    } while (err != VU_QUIESCED && atomic_load(&vu->keep_listening));
     return err;
 }
 
@@ -246,6 +298,21 @@ void vu_stop(struct vu *vu)
         /* Only a full counter fails, and that says the same. */
     }
     errno = saved;
+}
+
+/** vu_quiesce() - see vhost.h */
+void vu_quiesce(struct vu *vu)
+{
+    atomic_store(&vu->quiescing, true);
+    vu_stop(vu);
+}
+
+/** vu_stop_listening() - see vhost.h */
+void vu_stop_listening(struct vu *vu)
+{
+    atomic_store(&vu->keep_listening, false);
+    if (atomic_load(&vu->idle))
+        vu_stop(vu);
 }
 
 /** vu_free() - release a device that is not running; NULL is fine */

@@ -36,12 +36,16 @@ struct vu {
     int listen_fd; /* -1 when no further front end is to come */
     int conn_fd;   /* -1 between front ends */
     int stop_fd;   /* eventfd, readable from vu_stop() on */
-    bool keep_listening;
+    atomic_bool keep_listening;
+    atomic_bool idle; /* no front end is connected */
     bool has_config;
+    bool again; /* the next message may have been handled by another process already */
     bool paced; /* ops->pause_ns() is asked */
     struct virtio_fs_config config;
     struct keep *keep;
     struct journal *journal;
+    uint64_t slots[JOURNAL_SLOTS / 64]; /* of kept files behind guest memory: in use */
+    atomic_bool quiescing;              /* another process takes over */
 
     /* the session with one front end */
     uint64_t features;       /* virtio feature bits that it acknowledged */
@@ -49,6 +53,7 @@ struct vu {
     int backend_fd;          /* SET_BACKEND_REQ_FD: held, not used; -1 without */
     struct mem *mem;
     struct dirty dirty;
+    struct vu_log log;         /* as SET_LOG_BASE described it */
     atomic_bool lost_reported; /* the loss of guest memory was logged */
     struct vq queue[VU_MAX_QUEUES];
 };

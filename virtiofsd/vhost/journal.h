@@ -22,7 +22,9 @@
 
 #include <string.h>
 
+#include "abi/vhost_user.h"
 #include "keep/keep.h"
+#include "vhost/memory.h"
 #include "vhost/vhost.h"
 
 #define JOURNAL_VERSION 1u
@@ -31,11 +33,52 @@
 struct journal_queue {
     _Alignas(64) uint64_t next; /* order of the chain to be taken next */
     uint8_t open;               /* chains may have been taken since it was opened */
+    uint8_t used;               /* it was open once in this session */
     uint8_t broken;             /* the guest corrupted the ring */
+};
+
+#define JOURNAL_SLOTS 1024u /* of files behind guest memory: those of two tables */
+
+struct journal_mem {
+    uint64_t gpa, size, uva, offset;
+    uint32_t slot;
+};
+
+struct journal_ring {
+    uint64_t desc, avail, used, used_gpa;
+    uint32_t size;
+    bool used_logged, started, enabled;
+};
+
+/* What messages change (resume.c). */
+struct journal_state {
+    uint64_t features, proto_features;
+    struct vu_log log;
+    bool session, logs;
+    uint32_t n_mem;
+    struct journal_mem mem[MEM_MAX_REGIONS];
+    struct journal_ring ring[VU_MAX_QUEUES];
+};
+
+enum journal_phase {
+    JOURNAL_NONE,
+    JOURNAL_OWED,    /* the answer is due; the request is in the socket, or just was */
+    JOURNAL_SENDING, /* the request is not there any more */
+};
+
+struct journal_message {
+    uint32_t phase;  /* enum journal_phase */
+    uint32_t length; /* of the request */
+    uint32_t size;   /* of the answer's payload */
+    struct vu_header request;
+    uint8_t bytes[512];
 };
 
 struct journal {
     struct keep_head head;
+    uint32_t current; /* which state is valid */
+    struct journal_state state[2];
+    struct journal_message message;
     struct journal_queue queue[VU_MAX_QUEUES];
     struct vu_record record[VU_MAX_QUEUES][RING_MAX_SIZE];
 };

@@ -112,6 +112,8 @@ static int map_region(struct mem *m, struct mem_region *to, const struct vu_mem_
         .host = (uint8_t *)map + lead,
         .map = map,
         .map_len = len,
+        .offset = r->mmap_offset,
+        .slot = MEM_NOT_KEPT,
     };
     int err = guard_add(map, len, page, &m->lost, &to->guard);
     if (err < 0) {

@@ -17,12 +17,16 @@
 
 #define MEM_MAX_REGIONS 509u /* as many as KVM has slots for memory modules */
 
+#define MEM_NOT_KEPT UINT32_MAX
+
 struct mem_region {
     uint64_t gpa, size, uva;
     uint8_t *host;
     void *map; /* what was mapped: host, rounded down to a page of the file */
     size_t map_len;
     unsigned guard;
+    uint64_t offset; /* in its file */
+    uint32_t slot;   /* under which the file is kept (resume.c), or MEM_NOT_KEPT */
 };
 
 /*

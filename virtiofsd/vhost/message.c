@@ -9,13 +9,16 @@
  *   a front end that stops in the middle of a message cannot hold the daemon back from ending.
  *
  *   A size that no message has ends the connection, because nothing after it could be framed.
+ *   With a supervisor a message is only looked at first, and taken out of the socket when it has been handled: a
+ *   process that ends in between leaves it to the next one.
+ *
  *   Descriptors are counted and kept with the message; whoever sends more than a message can have is
  *   cut off, and what the kernel had installed already is closed.
  *
  * Source: vhost-user specification, "Message Specification" and "Communication".
  * Ownership: see message.h. Locks: none, control thread only.
  *
- * syscalls: poll ppoll recvmsg recvfrom sendto close
+ * syscalls: poll ppoll recvmsg recvfrom sendto close setsockopt
  */
 #include <errno.h>
 #include <poll.h>
@@ -62,7 +65,7 @@ static int take_fds(struct msghdr *h, struct vu_msg *m)
 }
 
 /* One piece of the header with what descriptors come along. Return: bytes, 0 at the end, -errno. */
-static ssize_t recv_with_fds(int conn, void *to, size_t len, struct vu_msg *m)
+static ssize_t recv_with_fds(int conn, void *to, size_t len, struct vu_msg *m, int flags)
 {
     _Alignas(struct cmsghdr) char control[CMSG_SPACE(VU_MSG_MAX_FDS * sizeof(int))];
     struct iovec iov = {.iov_base = to, .iov_len = len};
@@ -72,7 +75,7 @@ static ssize_t recv_with_fds(int conn, void *to, size_t len, struct vu_msg *m)
         .msg_control = control,
         .msg_controllen = sizeof(control),
     };
-    ssize_t n = recvmsg(conn, &h, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    ssize_t n = recvmsg(conn, &h, flags | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
     if (n < 0)
         return -errno;
@@ -83,11 +86,20 @@ static ssize_t recv_with_fds(int conn, void *to, size_t len, struct vu_msg *m)
     return n;
 }
 
+/* The rest of a peeked message is not there yet, and its beginning makes every poll() return. */
+static void rest_awhile(int stop_fd)
+{
+    struct pollfd p = {.fd = stop_fd, .events = POLLIN};
+
+    poll(&p, 1, 1);
+}
+
 /*
  * Exactly @len bytes; descriptors are taken while the header is read and refused by the kernel after.
  * Return: 1, 0 for stop or an end before the first byte, -EPROTO for an end after it, -errno.
  */
-static int recv_all(int conn, int stop_fd, void *to, size_t len, struct vu_msg *m_for_fds)
+static int recv_all(int conn, int stop_fd, void *to, size_t len, struct vu_msg *m_for_fds,
+                    int flags)
 {
     size_t got = 0;
 
@@ -98,11 +110,13 @@ static int recv_all(int conn, int stop_fd, void *to, size_t len, struct vu_msg *
         char *at = (char *)to + got;
         ssize_t n;
         if (m_for_fds) {
-            n = recv_with_fds(conn, at, len - got, m_for_fds);
+            n = recv_with_fds(conn, at, len - got, m_for_fds, flags);
         } else {
-            n = recv(conn, at, len - got, MSG_DONTWAIT);
+            n = recv(conn, at, len - got, flags | MSG_DONTWAIT);
             n = n < 0 ? -errno : n;
         }
+        if (n == -EAGAIN && flags != 0)
+            rest_awhile(stop_fd);
         if (n == -EAGAIN || n == -EINTR)
             continue;
         if (n < 0)
@@ -114,7 +128,7 @@ static int recv_all(int conn, int stop_fd, void *to, size_t len, struct vu_msg *
     return 1;
 }
 
-static int recv_payload(int conn, int stop_fd, struct vu_msg *m)
+static int recv_payload(int conn, int stop_fd, struct vu_msg *m, int flags)
 {
     if ((m->head.flags & VU_VERSION_MASK) != VU_VERSION) {
         log_error("vhost-user: message version %u, expected %u", m->head.flags & VU_VERSION_MASK,
@@ -129,20 +143,58 @@ static int recv_payload(int conn, int stop_fd, struct vu_msg *m)
     memset(m->bytes, 0, sizeof(m->bytes));
     if (m->head.size == 0)
         return 1;
-    int err = recv_all(conn, stop_fd, m->bytes, m->head.size, NULL);
+    int err = recv_all(conn, stop_fd, m->bytes, m->head.size, NULL, flags);
     return err == 0 ? -EPROTO : err;
 }
 
 /** vu_msg_recv() - see message.h */
-int vu_msg_recv(int conn, int stop_fd, struct vu_msg *m)
+int vu_msg_recv(int conn, int stop_fd, bool peek, struct vu_msg *m)
 {
+    int flags = peek ? MSG_PEEK : 0;
+
     m->n_fds = 0;
-    int err = recv_all(conn, stop_fd, &m->head, sizeof(m->head), m);
+    int err = recv_all(conn, stop_fd, &m->head, sizeof(m->head), m, flags);
     if (err > 0)
-        err = recv_payload(conn, stop_fd, m);
-    if (err <= 0)
+        err = recv_payload(conn, stop_fd, m, flags);
+    if (err <= 0) {
         vu_msg_drop_fds(m);
+        return err;
+    }
+    m->peeked = peek;
+    m->length = (uint32_t)sizeof(m->head) + m->head.size;
     return err;
+}
+
+/** vu_msg_can_peek() - see message.h; with an offset a message can be peeked at in pieces (socket(7)) */
+int vu_msg_can_peek(int conn)
+{
+    int start = 0;
+
+    return setsockopt(conn, SOL_SOCKET, SO_PEEK_OFF, &start, sizeof(start)) < 0 ? -errno : 0;
+}
+
+/** vu_msg_consume() - see message.h. Its descriptors were had with the first look. */
+int vu_msg_consume(int conn, struct vu_msg *m)
+{
+    char sink[sizeof(m->head) + sizeof(m->bytes)];
+
+    while (m->peeked && m->length > 0) {
+        ssize_t n = recv(conn, sink, m->length, MSG_DONTWAIT);
+        if (n > 0)
+            m->length -= (uint32_t)n;
+        else if (n == 0 || errno != EINTR)
+            return n == 0 ? -ECONNRESET : -errno;
+    }
+    m->peeked = false;
+    return 0;
+}
+
+/** vu_msg_waiting() - see message.h */
+bool vu_msg_waiting(int conn)
+{
+    struct pollfd p = {.fd = conn, .events = POLLIN};
+
+    return poll(&p, 1, 0) > 0;
 }
 
 /** vu_msg_reply() - see message.h */

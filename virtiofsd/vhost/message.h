@@ -5,6 +5,8 @@
 #ifndef VIOFS_VHOST_MESSAGE_H
 #define VIOFS_VHOST_MESSAGE_H
 
+#include <stdbool.h>
+
 #include "abi/vhost_user.h"
 
 #define VU_MSG_MAX_FDS 8u /* vhost-user: no message carries more */
@@ -33,19 +35,31 @@ struct vu_msg {
     };
     int fd[VU_MSG_MAX_FDS];
     unsigned n_fds;
+    bool peeked;     /* it is still in the socket: vu_msg_consume() is due */
+    uint32_t length; /* bytes that it takes there */
 };
 
 /**
  * vu_msg_recv() - wait for the next message
  * @conn:    the connected socket
  * @stop_fd: readable when the caller is to give up
+ * @peek:    leave it in the socket, for which vu_msg_can_peek() was called
  *
  * Return: 1 with *@m filled; 0 when the front end has hung up between messages or @stop_fd is
  * readable; -EPROTO (reason logged) for a message that cannot be framed: a wrong version, a payload
  * longer than any that exists, too many descriptors, an end in the middle; another -errno of the socket.
  * No descriptor is left open unless 1 is returned.
  */
-int vu_msg_recv(int conn, int stop_fd, struct vu_msg *m);
+int vu_msg_recv(int conn, int stop_fd, bool peek, struct vu_msg *m);
+
+/** vu_msg_can_peek() - prepare @conn, or begin anew with its first message. Return: 0 or -errno. */
+int vu_msg_can_peek(int conn);
+
+/** vu_msg_consume() - take a peeked message out of the socket; of others: nothing. Return: 0 or -errno. */
+int vu_msg_consume(int conn, struct vu_msg *m);
+
+/** vu_msg_waiting() - is there a byte to be read? */
+bool vu_msg_waiting(int conn);
 
 /**
  * vu_msg_reply() - send @m back with @size bytes of its payload

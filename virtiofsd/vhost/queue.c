@@ -34,8 +34,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "host/cleanup.h"
 #include "host/log.h"
-#include "vhost/device.h"
+#include "vhost/resume.h"
 
 #define DRAIN_COMPLAIN_S 5
 
@@ -43,6 +44,7 @@ static void forget(struct vq *q)
 {
     q->size = 0;
     q->live->next = 0;
+    q->live->used = false;
     q->desc_uva = q->avail_uva = q->used_uva = 0;
     q->used_gpa = 0;
     q->used_logged = q->logging = false;
@@ -60,8 +62,7 @@ int queue_init(struct vq *q, struct vu *vu, unsigned index)
     q->live = &vu->journal->queue[index];
     q->record = vu->journal->record[index];
     q->kick_fd = q->call_fd = q->err_fd = -1;
-    q->parked = true;
-    forget(q);
+    q->parked = true; /* all else is zeros; the journal may be in use by another process */
     pthread_condattr_t attr;
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -182,6 +183,7 @@ static int open_ring(struct vq *q)
     if (err == 0) {
         uint16_t idx = __atomic_load_n(&q->ring.used->idx, __ATOMIC_ACQUIRE);
         q->ring.next_used = q->ring.published = idx;
+        q->live->used = true;
         q->live->open = true;
         q->open = true;
     }
@@ -206,6 +208,7 @@ int queue_update(struct vq *q)
         if (err < 0)
             return err;
     }
+    resume_save(q->vu);
     give_order(q, VQ_RUN);
     return 0;
 }
@@ -215,6 +218,7 @@ void queue_close_ring(struct vq *q)
 {
     q->open = false;
     q->live->open = false;
+    q->live->broken = false;
     atomic_store(&q->broken, false);
 }
 
@@ -234,6 +238,7 @@ void queue_stop(struct vq *q, bool hurry)
     queue_close_ring(q);
     q->deferred.base = (uint16_t)q->live->next;
     close_kick(q);
+    resume_keep(q->vu, KEEP_KICK, q->index, -1);
     q->started = false;
 }
 
@@ -346,9 +351,11 @@ int queue_set_kick(struct vq *q, int fd)
         close(fd);
         return err;
     }
+    resume_keep(q->vu, KEEP_KICK, q->index, fd);
     q->kick_fd = fd;
     q->kick_drain = is_pipe(fd);
     q->started = true;
+    q->live->broken = false;
     atomic_store(&q->broken, false);
     return 0;
 }
@@ -358,6 +365,7 @@ void queue_set_call(struct vq *q, int fd)
 {
     bool pipe = fd >= 0 && is_pipe(fd);
 
+    resume_keep(q->vu, KEEP_CALL, q->index, fd);
     pthread_mutex_lock(&q->call_lock);
     int old = q->call_fd;
     q->call_fd = fd;
@@ -374,6 +382,7 @@ void queue_set_err(struct vq *q, int fd)
     queue_await_parked(q);
     if (q->err_fd >= 0)
         close(q->err_fd);
+    resume_keep(q->vu, KEEP_ERR, q->index, fd);
     q->err_fd = fd;
 }
 
@@ -494,10 +503,144 @@ void queue_break(struct vq *q, const char *why)
         log_error("queue %u stopped: %s", q->index, why);
     if (q->err_fd >= 0)
         signal_fd(q->err_fd, is_pipe(q->err_fd));
+    q->live->broken = true;
     atomic_store(&q->broken, true);
 }
 
+/* ---- taking over from another process ---------------------------------------------------------- */
+
+static int by_order(const void *a, const void *b)
+{
+    const struct vu_record *x = *(struct vu_record *const *)a, *y = *(struct vu_record *const *)b;
+
+    if (x->state != y->state && (x->state == VU_RECORD_PUSHED || y->state == VU_RECORD_PUSHED))
+        return x->state == VU_RECORD_PUSHED ? -1 : 1;
+    if (x->state == VU_RECORD_PUSHED)
+        return (int16_t)(x->used_at - y->used_at);
+    return x->order < y->order ? -1 : x->order > y->order;
+}
+
+/* The records of chains that are out, in order. Return: how many, or -ENOMEM. */
+static int64_t records_out(struct vq *q, struct vu_record ***out, uint16_t used_idx)
+{
+    uint32_t n = 0;
+    struct vu_record **list = calloc(q->size + 1, sizeof(struct vu_record *));
+
+    if (!list)
+        return -ENOMEM;
+    for (uint32_t head = 0; head < q->size; head++) {
+        struct vu_record *r = &q->record[head];
+        bool answered = r->state == VU_RECORD_PUSHED || r->state == VU_RECORD_ANSWERED;
+        if (answered && !q->open) /* never: a ring is closed when it is drained */
+            journal_given(r);
+        if (r->state == VU_RECORD_PUSHED && (int16_t)(used_idx - r->used_at) > 0)
+            journal_given(r); /* this one was published */
+        if (r->state == VU_RECORD_NONE)
+            continue;
+        if (r->order >= q->live->next) /* written down, but not counted yet */
+            q->live->next = r->order + 1;
+        list[n++] = r;
+    }
+    qsort(list, n, sizeof(struct vu_record *), by_order);
+    *out = list;
+    return n;
+}
+
+/* Give back what was answered, note who is to be served again. Return: 0 or -errno. */
+static int settle_records(struct vq *q, struct vu_record **list, uint32_t n)
+{
+    uint16_t *again = calloc(n + 1, sizeof(*again));
+    uint32_t n_again = 0, from = n;
+
+    if (!again)
+        return -ENOMEM;
+    pthread_mutex_lock(&q->lock);
+    for (uint32_t i = 0; i < n; i++) {
+        struct vu_record *r = list[i];
+        uint16_t head = (uint16_t)(r - q->record);
+        if (r->state == VU_RECORD_PUSHED || r->state == VU_RECORD_ANSWERED) {
+            push(q, head, r->len);
+        } else {
+            r->again = r->state == VU_RECORD_LATER ? 1
+                       : r->again < UINT8_MAX      ? r->again + 1
+                                                   : r->again;
+            n_again++;
+            again[--from] = head; /* the last one is taken first */
+        }
+    }
+    if (n_again < n)
+        publish(q, 0);
+    for (uint32_t i = 0; i < n; i++) {
+        if (list[i]->state == VU_RECORD_PUSHED)
+            journal_given(list[i]);
+    }
+    pthread_mutex_unlock(&q->lock);
+    int err = queue_set_deferred(q, (uint16_t)q->live->next, again + from, n_again);
+    free(again);
+    return err;
+}
+
+static int settle(struct vq *q)
+{
+    struct vu_record **list;
+    uint16_t used = 0;
+
+    if (q->live->open) {
+        int err = open_ring(q);
+        if (err < 0)
+            return err;
+        used = q->ring.next_used;
+    }
+    int64_t n = records_out(q, &list, used);
+    if (n < 0)
+        return (int)n;
+    q->ring.last_avail = q->ring.seen_avail = (uint16_t)q->live->next;
+    int err = settle_records(q, list, (uint32_t)n);
+    free(list);
+    return err;
+}
+
+/** queue_restore() - see queue.h */
+int queue_restore(struct vq *q, const struct journal_ring *s)
+{
+    bool broken = q->live->broken;
+    int kick = keep_take(q->vu->keep, KEEP_KICK, q->index);
+    int err = 0;
+
+    q->desc_uva = s->desc;
+    q->avail_uva = s->avail;
+    q->used_uva = s->used;
+    q->used_gpa = s->used_gpa;
+    q->size = s->size <= RING_MAX_SIZE ? s->size : 0;
+    q->used_logged = s->used_logged;
+    q->enabled = s->enabled;
+    queue_set_logging(q);
+    q->call_fd = keep_take(q->vu->keep, KEEP_CALL, q->index);
+    q->call_pipe = q->call_fd >= 0 && is_pipe(q->call_fd);
+    q->err_fd = keep_take(q->vu->keep, KEEP_ERR, q->index);
+    if (q->live->used)
+        err = settle(q);
+    /* (Without a descriptor the message that takes or brings it is still to be handled.) */
+    if (err == 0 && s->started && kick >= 0)
+        err = queue_set_kick(q, steal_fd(&kick));
+    if (kick >= 0)
+        close(kick);
+    q->live->broken = broken;
+    atomic_store(&q->broken, broken);
+    return err;
+}
+
 /* ---- for the rest of the daemon --------------------------------------------------------------- */
+
+/** vu_has_served() - see vhost.h */
+bool vu_has_served(struct vu *vu)
+{
+    for (unsigned i = 0; i < VU_MAX_QUEUES; i++) {
+        if (atomic_load_explicit(&vu->queue[i].given, memory_order_relaxed) != 0)
+            return true;
+    }
+    return false;
+}
 
 /** vq_index() - see vhost.h */
 unsigned vq_index(const struct vq *q)

@@ -119,6 +119,9 @@ void queue_rebase(struct vq *q, uint16_t base);
  */
 int queue_set_deferred(struct vq *q, uint16_t base, const uint16_t *head, uint32_t n);
 
+/** queue_restore() - take over from another process; memory, features and log are there. Return: 0 or -errno (logged). */
+int queue_restore(struct vq *q, const struct journal_ring *s);
+
 /** queue_forget_deferred() - nobody waits for them any more */
 void queue_forget_deferred(struct vq *q);
 

@@ -128,11 +128,30 @@ int vu_listen(const char *path, const char *group);
  */
 int vu_new(struct vu **vu, const struct vu_params *p);
 
-/** vu_run() - serve until the front end leaves (or vu_stop()). Return: 0 or -errno. */
+/**
+ * vu_resume() - once, before vu_run(), where there is a supervisor: take the listening socket, and the device over from
+ * another worker if that is what keep_resumes() says. Return: 0 or -errno (logged).
+ */
+int vu_resume(struct vu *vu);
+
+/** vu_run() - serve until the front end leaves (or vu_stop()). Return: 0, VU_QUIESCED or -errno. */
+#define VU_QUIESCED 1
 int vu_run(struct vu *vu);
 
 /** vu_stop() - make vu_run() return; async-signal-safe */
 void vu_stop(struct vu *vu);
+
+/**
+ * vu_quiesce() - another process takes over: vu_run() returns VU_QUIESCED once no worker is serving; what is kept
+ * stays in the journal. The process must end then, and must not touch anything. Any thread.
+ */
+void vu_quiesce(struct vu *vu);
+
+/** vu_stop_listening() - no further front end: vu_run() ends with this one, or now if there is none. Any thread. */
+void vu_stop_listening(struct vu *vu);
+
+/** vu_has_served() - has a chain been given back since the start? Any thread. */
+bool vu_has_served(struct vu *vu);
 
 /** vu_free() - after vu_run(); threads that call vq_complete() have been joined */
 void vu_free(struct vu *vu);

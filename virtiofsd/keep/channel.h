@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * channel.h - what supervisor and worker say to each other
+ *
+ * Messages of one size on a SOCK_SEQPACKET pair, each with at most one descriptor. Neither side waits for an
+ * answer while a guest is served.
+ */
+#ifndef VIOFS_KEEP_CHANNEL_H
+#define VIOFS_KEEP_CHANNEL_H
+
+#include <stdint.h>
+
+/* The number of the worker's descriptor; set by the supervisor between fork() and exec. */
+#define CHANNEL_ENV     "VIRTIOFSD_WORKER"
+#define CHANNEL_VERSION 1u
+
+enum channel_op {
+    /* to the worker, at its start */
+    CHANNEL_HELLO = 1, /* index: CHANNEL_VERSION, value: how many descriptors it may have kept */
+    CHANNEL_REGION,    /* kind: enum keep_region; with the memory */
+    CHANNEL_STARTED,   /* that was all; value: another worker has been at work before */
+    /* to the worker when it is its turn, and once to the one that must leave */
+    CHANNEL_FD, /* kind, index: a kept descriptor */
+    CHANNEL_GO, /* that was all: serve */
+    CHANNEL_QUIESCE,
+    /* to the supervisor */
+    CHANNEL_READY, /* everything that can be done beforehand is done */
+    CHANNEL_PUT,   /* kind, index; with a descriptor */
+    CHANNEL_DROP,  /* kind, index */
+    CHANNEL_ALIVE, /* a request has been completed */
+    CHANNEL_BYE,   /* the process ends because it is done, whatever its exit status */
+    CHANNEL_OPS
+};
+
+struct channel_msg {
+    uint8_t op;
+    uint8_t kind;
+    uint16_t share;
+    uint32_t index;
+    uint64_t value;
+};
+_Static_assert(sizeof(struct channel_msg) == 16,
+               "the same for worker and supervisor of any version");
+
+/**
+ * channel_send() - one message
+ * @pass: a descriptor to go along, -1: none
+ * @ms:   how long to wait while the other side has no room
+ * Return: 0; -EPIPE when the other side is gone; -ETIMEDOUT; -errno.
+ */
+int channel_send(int fd, const struct channel_msg *m, int pass, int ms);
+
+/**
+ * channel_recv() - one message; waits unless the socket says that it does not
+ * @got: the descriptor that came along (close-on-exec, the caller's), -1: none
+ * Return: 1; 0 when the other side is gone; -EPROTO for what cannot be a message; -EAGAIN; -errno.
+ */
+int channel_recv(int fd, struct channel_msg *m, int *got);
+
+#endif

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * supervisor.h - the process that starts workers and keeps what they must not lose
+ */
+#ifndef VIOFS_KEEP_SUPERVISOR_H
+#define VIOFS_KEEP_SUPERVISOR_H
+
+#include <stdbool.h>
+
+struct supervisor;
+
+/**
+ * supervisor_new() - before any descriptor is given to it
+ * @argv:     the workers' arguments: this process' own
+ * Return: 0 or -errno (message printed).
+ */
+int supervisor_new(struct supervisor **s, char **argv, unsigned n_shares);
+
+/** supervisor_keep() - keep @fd (taken over) for the first worker, as if one had put it. Return: 0 or -errno. */
+int supervisor_keep(struct supervisor *s, unsigned share, int kind, int fd);
+
+struct supervisor_params {
+    bool activated; /* systemd's socket is among what is kept: workers are to see its variables */
+    int notify_fd;  /* service manager, or -1 */
+    void (*ready)(void *ctx); /* a guest can connect; called once */
+    void *ctx;
+};
+
+/** supervisor_run() - until the work is done. Return: the process' exit status. */
+int supervisor_run(struct supervisor *s, const struct supervisor_params *p);
+
+#endif
