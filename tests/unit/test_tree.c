@@ -379,7 +379,7 @@ static void test_an_unlinked_inode_that_the_guest_knows_is_still_reached(void **
     rig_open(&r, 64, HANDLES_NEVER);
     host_file(&r, "a", "text");
     struct inode *a = look(&r, r.root, "a");
-    struct inode *victim = tree_victim(r.tree, r.root, "a");
+    struct inode *victim = tree_victim(r.tree, r.root, "a", NULL);
     assert_ptr_equal(victim, a);
     host_unlink(&r, "a");
     tree_victim_done(r.tree, victim, true);
@@ -398,8 +398,8 @@ static void test_unknown_victims_are_not_pinned(void **state)
     rig_open(&r, 64, HANDLES_NEVER);
     host_file(&r, "a", "x");
     uint64_t fds = tree_fds(r.tree);
-    assert_null(tree_victim(r.tree, r.root, "a"));
-    assert_null(tree_victim(r.tree, r.root, "missing"));
+    assert_null(tree_victim(r.tree, r.root, "a", NULL));
+    assert_null(tree_victim(r.tree, r.root, "missing", NULL));
     assert_int_equal(tree_fds(r.tree), fds);
     rig_close(&r);
 }
@@ -412,7 +412,7 @@ static void test_a_victim_that_stays_can_be_evicted_again(void **state)
     rig_open(&r, 64, HANDLES_NEVER);
     host_file(&r, "a", "x");
     struct inode *a = look(&r, r.root, "a");
-    tree_victim_done(r.tree, tree_victim(r.tree, r.root, "a"), false);
+    tree_victim_done(r.tree, tree_victim(r.tree, r.root, "a", NULL), false);
     assert_int_equal(r.tree->fds.n_kept, 1); /* the root */
     inode_put(r.tree, a);
     rig_close(&r);
@@ -431,7 +431,7 @@ static void test_a_lent_descriptor_is_replaced_when_the_name_is_gone(void **stat
     int fd = openat(r.root_fd, "a", O_RDWR | O_CLOEXEC);
     inode_lend_fd(r.tree, a, fd, &hold);
     assert_int_equal(hold.fd, fd);
-    struct inode *victim = tree_victim(r.tree, r.root, "a");
+    struct inode *victim = tree_victim(r.tree, r.root, "a", NULL);
     host_unlink(&r, "a");
     tree_victim_done(r.tree, victim, true);
     inode_return_fd(r.tree, a, &hold);

@@ -92,7 +92,7 @@ static void test_a_hard_link_outlives_the_name_that_was_looked_up_last(void **st
     assert_int_equal(linkat(r.root_fd, "a", r.root_fd, "b", 0), 0);
     struct inode *a = look(&r, r.root, "a"), *b = look(&r, r.root, "b");
     assert_ptr_equal(a, b);
-    struct inode *victim = tree_victim(r.tree, r.root, "b");
+    struct inode *victim = tree_victim(r.tree, r.root, "b", NULL);
     host_unlink(&r, "b");
     tree_victim_done(r.tree, victim, true);
     assert_int_equal(inode_stat(r.tree, a, &stx), 0);

@@ -255,7 +255,7 @@ static void take_name(struct guest *g, struct told_of *e)
     int fd = host_dir_fd(g, e->level);
 
     atomic_store(&e->state, UNLINKED); /* at whatever moment: it can be reached */
-    struct inode *victim = tree_victim(g->t, dir, e->name);
+    struct inode *victim = tree_victim(g->t, dir, e->name, NULL);
     assert_non_null(victim);
     assert_int_equal(unlinkat(fd, e->name, 0), 0);
     tree_victim_done(g->t, victim, true);
@@ -457,7 +457,7 @@ static void unlink_one(struct world *w, struct tree *t)
     assert_int_equal(fstatat(w->root_fd, "one", &st, 0), 0);
     w->told->of[0][0].id = inode_id(inode);
     w->told->of[0][0].ino = st.st_ino;
-    struct inode *victim = tree_victim(t, root, "one");
+    struct inode *victim = tree_victim(t, root, "one", NULL);
     assert_ptr_equal(victim, inode);
     assert_int_equal(unlinkat(w->root_fd, "one", 0), 0);
     tree_victim_done(t, victim, true);

@@ -53,7 +53,7 @@ static void *worker(void *arg)
             break;
         }
         default: {
-            struct inode *victim = tree_victim(t, job->rig->root, name);
+            struct inode *victim = tree_victim(t, job->rig->root, name, NULL);
             tree_victim_done(t, victim, false);
             break;
         }

@@ -19,6 +19,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "server/replay.h"
 #include "server/request.h"
 
 _Static_assert(sizeof(struct iovec) == sizeof(struct ring_seg), "one is used as the other");
@@ -114,12 +115,18 @@ int64_t op_write(struct srv_req *rq)
     bool append = h->flags & O_APPEND && !(in->write_flags & FUSE_WRITE_CACHE);
     uint32_t n =
         seg_slice(rq->data_seg, rq->n_data_seg, rq->data_skip, in->size, seg, RING_MAX_SEGS, &have);
-    ssize_t put = kill && have ? cred_drop_fsetid() : 0;
+    int64_t before = append ? replay_appending(rq, h->fd, seg, n, have) : 0;
+    if (before > 0)
+        n = seg_slice(rq->data_seg, rq->n_data_seg, rq->data_skip + (uint64_t)before,
+                      in->size - (uint64_t)before, seg, RING_MAX_SEGS, &have);
+    ssize_t put = before < 0 ? before : kill && have ? cred_drop_fsetid() : 0;
     if (put == 0 && have) {
         put = write_segs(h->fd, seg, n, in->offset, append ? RWF_APPEND : 0);
         if (kill)
             cred_raise_fsetid();
     }
+    if (put >= 0)
+        put += before;
     if (put > 0 && rq->srv->xattrmap) {
         int r = xattr_drop_capability(rq, h->fd);
         put = r < 0 ? r : put;
@@ -156,8 +163,9 @@ int64_t op_fallocate(struct srv_req *rq)
     if (!h)
         return rq_error(rq, -EBADF);
     bool kill = must_kill_set_id(rq);
-    int r = kill ? cred_drop_fsetid() : 0;
-    if (r == 0) {
+    int replay = replay_shifting(rq, h->fd, in->mode, in->length);
+    int r = replay < 0 ? replay : kill && replay == REPLAY_DO ? cred_drop_fsetid() : 0;
+    if (r == 0 && replay == REPLAY_DO) {
         r = fallocate(h->fd, (int)in->mode, (off_t)in->offset, (off_t)in->length) < 0 ? -errno : 0;
         if (kill)
             cred_raise_fsetid();

@@ -28,6 +28,7 @@
 #include "host/cleanup.h"
 #include "server/dir.h"
 #include "server/feed.h"
+#include "server/replay.h"
 
 #define DIR_BUFFER      (32u * 1024u)
 #define DIR_REPLY_MAX   (1u << 20)
@@ -106,7 +107,8 @@ int64_t op_releasedir(struct srv_req *rq)
 {
     const struct fuse_release_in *in = rq->c->arg;
 
-    return rq_error(rq, handle_release(rq->srv, in->fh, HANDLE_DIR, rq->inode));
+    return rq_error(
+        rq, replay_gone(rq, handle_release(rq->srv, in->fh, HANDLE_DIR, rq->inode), -EBADF));
 }
 
 int64_t op_syncfs(struct srv_req *rq)

@@ -23,6 +23,7 @@
 #include "host/cleanup.h"
 #include "host/log.h"
 #include "server/feed.h"
+#include "server/replay.h"
 
 /* Flags for the host's open; -EINVAL, -EROFS. */
 static int host_flags(const struct server *srv, uint32_t guest)
@@ -225,9 +226,12 @@ static int64_t adopt_created(struct srv_req *rq, const char *name, int fd, int f
     return used;
 }
 
-/* Create exclusively as the guest's user. Return: descriptor or -errno. */
+/*
+ * Create exclusively as the guest's user. Return: descriptor or -errno. @made: by this request, also when -EEXIST says
+ * that it was another worker that served it.
+ */
 static int create_file(struct srv_req *rq, const char *name, int flags, uint32_t mode,
-                       uint32_t mask)
+                       uint32_t mask, bool *made)
 {
     struct inode_fd dir;
     struct cred cred;
@@ -240,6 +244,7 @@ static int create_file(struct srv_req *rq, const char *name, int flags, uint32_t
     r = cred_enter(rq, &cred, false);
     if (r == 0) {
         umask_enter(rq, mask);
+        replay_making(rq);
         /* O_EXCL and O_TMPFILE follow nothing; O_NOFOLLOW says so again. */
         int fd =
             openat(dir.fd, name,
@@ -248,13 +253,16 @@ static int create_file(struct srv_req *rq, const char *name, int flags, uint32_t
         r = fd < 0 ? -errno : fd;
         umask_leave(rq);
         cred_leave(rq, &cred);
+        const struct replay_thing thing = {.type = S_IFREG, .source = -1};
+        *made = r >= 0 || (r == -EEXIST && replay_made(rq, r, dir.fd, name, &thing) == 0);
     }
     inode_fd_put(rq->srv->tree, &dir);
     return r;
 }
 
-/* The name exists and the guest does not mind. */
-static int64_t open_existing(struct srv_req *rq, const struct fuse_create_in *in, int flags)
+/* The name exists, and the guest does not mind, or another worker has @made it for this very request. */
+static int64_t open_existing(struct srv_req *rq, const struct fuse_create_in *in, int flags,
+                             bool made)
 {
     struct server *srv = rq->srv;
     struct inode_fd hold = {-1, 0};
@@ -275,6 +283,8 @@ static int64_t open_existing(struct srv_req *rq, const struct fuse_create_in *in
         return rq_pool(rq);
     }
     r = fd < 0 ? fd : 0;
+    if (r == 0 && made)
+        r = xattr_label_new(rq, inode);
     if (r == 0 && (flags & O_TRUNC)) {
         r = xattr_drop_capability(rq, fd);
         if (r == 0 && statx(fd, "", AT_EMPTY_PATH, TREE_STATX_MASK, &stx) < 0)
@@ -305,9 +315,10 @@ int64_t op_create(struct srv_req *rq)
         return rq_error(rq, flags);
     feed_look(rq, rq->inode);
     /* O_TRUNC has nothing to truncate in a new file, and O_DIRECT may be refused: both are harmless. */
-    int fd = create_file(rq, name, flags | O_CREAT | O_EXCL, in->mode, in->umask);
-    if (fd == -EEXIST && !(in->flags & O_EXCL))
-        return open_existing(rq, in, flags);
+    bool made = false;
+    int fd = create_file(rq, name, flags | O_CREAT | O_EXCL, in->mode, in->umask, &made);
+    if (fd == -EEXIST && (made || !(in->flags & O_EXCL)))
+        return open_existing(rq, in, flags, made);
     if (fd < 0)
         return rq_error(rq, fd);
     return adopt_created(rq, name, fd, flags);
@@ -323,7 +334,9 @@ int64_t op_tmpfile(struct srv_req *rq)
     if ((flags & O_ACCMODE) == O_RDONLY)
         return rq_error(rq, -EINVAL);   /* open(2): O_TMPFILE must be writable */
     int excl = (int)in->flags & O_EXCL; /* never to be linked */
-    int fd = create_file(rq, ".", (flags & ~O_TRUNC) | O_TMPFILE | excl, in->mode, in->umask);
+    bool made;
+    int fd =
+        create_file(rq, ".", (flags & ~O_TRUNC) | O_TMPFILE | excl, in->mode, in->umask, &made);
     if (fd < 0)
         return rq_error(rq, fd);
     return adopt_created(rq, "", fd, flags);
@@ -337,7 +350,8 @@ int64_t op_release(struct srv_req *rq)
 
     if (in->release_flags & FUSE_RELEASE_FLUSH)
         locks_flush(rq->srv->locks, rq->inode, in->lock_owner);
-    return rq_error(rq, handle_release(rq->srv, in->fh, HANDLE_FILE, rq->inode));
+    return rq_error(
+        rq, replay_gone(rq, handle_release(rq->srv, in->fh, HANDLE_FILE, rq->inode), -EBADF));
 }
 
 int64_t op_flush(struct srv_req *rq)

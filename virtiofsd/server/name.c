@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "server/feed.h"
+#include "server/replay.h"
 
 static bool is_dots(const char *name)
 {
@@ -118,16 +119,20 @@ static int making_begin(struct srv_req *rq, struct making *m, uint32_t mask)
         return r;
     }
     umask_enter(rq, mask);
+    replay_making(rq);
     return 0;
 }
 
 /* @r: 0 or -1 with errno, as the system call left it. Return: 0 or -errno. */
-static int making_end(struct srv_req *rq, struct making *m, int r)
+static int making_end(struct srv_req *rq, struct making *m, int r, mode_t type, const char *target)
 {
+    const struct replay_thing thing = {.type = type, .target = target, .source = -1};
+
     if (r < 0)
         r = -errno;
     umask_leave(rq);
     cred_leave(rq, &m->cred);
+    r = replay_made(rq, r, m->dir.fd, rq->c->name[0].s, &thing);
     inode_fd_put(rq->srv->tree, &m->dir);
     return r;
 }
@@ -160,7 +165,8 @@ int64_t op_mknod(struct srv_req *rq)
     int r = making_begin(rq, &m, in->umask);
 
     if (r == 0)
-        r = making_end(rq, &m, mknodat(m.dir.fd, rq->c->name[0].s, in->mode, in->rdev));
+        r = making_end(rq, &m, mknodat(m.dir.fd, rq->c->name[0].s, in->mode, in->rdev),
+                       in->mode & S_IFMT ? in->mode & S_IFMT : S_IFREG, NULL);
     return reply_made(rq, r);
 }
 
@@ -171,7 +177,8 @@ int64_t op_mkdir(struct srv_req *rq)
     int r = making_begin(rq, &m, in->umask);
 
     if (r == 0)
-        r = making_end(rq, &m, mkdirat(m.dir.fd, rq->c->name[0].s, in->mode & 07777));
+        r = making_end(rq, &m, mkdirat(m.dir.fd, rq->c->name[0].s, in->mode & 07777), S_IFDIR,
+                       NULL);
     return reply_made(rq, r);
 }
 
@@ -181,7 +188,8 @@ int64_t op_symlink(struct srv_req *rq)
     int r = making_begin(rq, &m, 0);
 
     if (r == 0)
-        r = making_end(rq, &m, symlinkat(rq->c->name[1].s, m.dir.fd, rq->c->name[0].s));
+        r = making_end(rq, &m, symlinkat(rq->c->name[1].s, m.dir.fd, rq->c->name[0].s), S_IFLNK,
+                       rq->c->name[1].s);
     return reply_made(rq, r);
 }
 
@@ -203,10 +211,13 @@ int64_t op_link(struct srv_req *rq)
         if (r == 0) {
             /* The magic link leads to the inode itself, also when that is a symlink. */
             tree_proc_path(path, f.fd);
+            replay_making(rq);
             if (linkat(tree_proc_fd(srv->tree), path, dir.fd, rq->c->name[0].s, AT_SYMLINK_FOLLOW) <
                 0)
                 r = -errno;
-            else
+            const struct replay_thing thing = {.source = f.fd};
+            r = replay_made(rq, r, dir.fd, rq->c->name[0].s, &thing);
+            if (r == 0)
                 inode_linked(from, true);
             inode_fd_put(srv->tree, &dir);
         }
@@ -229,10 +240,12 @@ static int64_t remove_name(struct srv_req *rq, int flags)
     int r = inode_fd_get(srv->tree, rq->inode, &dir);
     if (r < 0)
         return rq_error(rq, r);
-    struct inode *victim = tree_victim(srv->tree, rq->inode, name);
-    if (unlinkat(dir.fd, name, flags) < 0)
+    struct tree_mark mark = {0, 0};
+    struct inode *victim = tree_victim(srv->tree, rq->inode, name, &mark);
+    enum replay replay = replay_removing(rq, dir.fd, &mark);
+    if (replay == REPLAY_DO && unlinkat(dir.fd, name, flags) < 0)
         r = -errno;
-    tree_victim_done(srv->tree, victim, r == 0);
+    tree_victim_done(srv->tree, victim, r == 0 && replay == REPLAY_DO);
     inode_fd_put(srv->tree, &dir);
     return rq_error(rq, r);
 }
@@ -253,14 +266,16 @@ static int move(struct srv_req *rq, struct inode *to, int from_fd, int to_fd, un
     struct server *srv = rq->srv;
     const char *old_name = rq->c->name[0].s, *new_name = rq->c->name[1].s;
     struct inode *victim = NULL;
-    int r = 0;
+    int r = replay_moving(rq, from_fd, to_fd, flags);
 
     bool same = to == rq->inode && strcmp(old_name, new_name) == 0; /* nothing goes */
-    if (!same && !(flags & (RENAME_NOREPLACE | RENAME_EXCHANGE)))
-        victim = tree_victim(srv->tree, to, new_name);
-    if (renameat2(from_fd, old_name, to_fd, new_name, flags) < 0)
-        r = -errno;
-    tree_victim_done(srv->tree, victim, r == 0);
+    if (r == REPLAY_DO) {
+        if (!same && !(flags & (RENAME_NOREPLACE | RENAME_EXCHANGE)))
+            victim = tree_victim(srv->tree, to, new_name, NULL);
+        if (renameat2(from_fd, old_name, to_fd, new_name, flags) < 0)
+            r = -errno;
+        tree_victim_done(srv->tree, victim, r == 0);
+    }
     if (r < 0)
         return r;
     tree_renamed(srv->tree, to, new_name);

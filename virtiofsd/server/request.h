@@ -92,6 +92,7 @@ struct server {
     uid_t own_uid;
     gid_t own_gid;
     bool can_setid;
+    bool supervised; /* another worker may have to go on: intents are written (replay.c) */
     uint64_t entry_valid_s, attr_valid_s; /* timeouts given to the guest */
     uint32_t entry_valid_ns, attr_valid_ns;
     pthread_mutex_t kept_lock; /* guards the list of kept requests */

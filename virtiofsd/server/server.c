@@ -304,6 +304,7 @@ int server_new(struct server **out, const struct conf *conf, const struct sandbo
     srv->conf = conf;
     srv->sb = *sb;
     srv->keep = keep;
+    srv->supervised = keep_is_supervised(keep);
     srv->stats = stats;
     srv->own_uid = geteuid();
     srv->own_gid = getegid();

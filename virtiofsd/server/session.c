@@ -206,6 +206,7 @@ int64_t op_forget(struct srv_req *rq)
 {
     const struct fuse_forget_in *in = rq->c->arg;
 
+    vu_answered(rq->record, 0); /* what is counted down once must not be again */
     tree_forget(rq->srv->tree, rq->c->in.nodeid, in->nlookup);
     return 0;
 }
@@ -215,6 +216,7 @@ int64_t op_batch_forget(struct srv_req *rq)
     const struct fuse_batch_forget_in *in = rq->c->arg;
     const struct fuse_forget_one *one = rq->c->value;
 
+    vu_answered(rq->record, 0);
     for (uint32_t i = 0; i < in->count; i++)
         tree_forget(rq->srv->tree, one[i].nodeid, one[i].nlookup);
     return 0;

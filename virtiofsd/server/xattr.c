@@ -37,6 +37,7 @@
 
 #include "lib/meta/names.h"
 #include "server/request.h"
+#include "server/replay.h"
 #include "server/xattrmap.h"
 
 #define ACL_ACCESS  "system.posix_acl_access"
@@ -261,8 +262,8 @@ static int set(struct srv_req *rq, struct inode *inode, const char *name, const 
     if (err)
         return err;
     if (setxattr(r.path, name, value, len, flags) < 0)
-        err = -errno;
-    else if (kill_sgid)
+        err = replay_set(rq, -errno, r.path, name, value, len);
+    if (!err && kill_sgid)
         err = clear_sgid(rq, &r);
     reach_end(rq, &r);
     return err;
@@ -306,7 +307,9 @@ int64_t op_removexattr(struct srv_req *rq)
     if (!rq->srv->conf->xattr)
         return rq_error(rq, -ENOSYS);
     err = host_name(rq, rq->c->name[0].s, true, name);
-    return rq_error(rq, err ? err : remove_from(rq, rq->inode, name));
+    if (!err)
+        err = replay_gone(rq, remove_from(rq, rq->inode, name), -ENODATA);
+    return rq_error(rq, err);
 }
 
 /* ---- for other families -------------------------------------------------------------------- */

@@ -292,11 +292,12 @@ int tree_lookup(struct tree *t, struct inode *parent, const char *name, struct s
     return r;
 }
 
-/* The inode that a descriptor shows, if it is known; a reference. */
+/* The inode that a descriptor shows, if it is known; a reference. @stx: number 0 when it cannot be asked. */
 static struct inode *known_by_fd(struct tree *t, struct inode *parent, int fd, struct statx *stx)
 {
     struct identity id;
 
+    stx->stx_ino = stx->stx_mask = 0;
     if (statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, TREE_STATX_MASK, stx) < 0 ||
         identify(t, parent->mount, stx, fd, -1, "", &id) < 0)
         return NULL;
@@ -308,7 +309,8 @@ static struct inode *known_by_fd(struct tree *t, struct inode *parent, int fd, s
     return inode;
 }
 
-struct inode *tree_victim(struct tree *t, struct inode *parent, const char *name)
+struct inode *tree_victim(struct tree *t, struct inode *parent, const char *name,
+                          struct tree_mark *mark)
 {
     struct inode_fd dir, held;
     struct statx stx;
@@ -320,6 +322,8 @@ struct inode *tree_victim(struct tree *t, struct inode *parent, const char *name
     if (fd < 0)
         return NULL;
     struct inode *inode = known_by_fd(t, parent, fd, &stx);
+    if (mark)
+        *mark = tree_mark(&stx);
     if (!inode)
         return NULL;
     if (!S_ISDIR(stx.stx_mode) && stx.stx_nlink > 1) {

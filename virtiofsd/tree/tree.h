@@ -164,14 +164,27 @@ int tree_forget(struct tree *tree, uint64_t id, uint64_t n);
 /** tree_renamed() - after a rename that we made: whatever is @name in @parent now is known by that name */
 void tree_renamed(struct tree *tree, struct inode *parent, const char *name);
 
+/* By what a file is told from others of the same directory, also by another process. Zeros: none. */
+struct tree_mark {
+    uint64_t ino, birth;
+};
+static inline struct tree_mark tree_mark(const struct statx *stx)
+{
+    uint64_t birth = (uint64_t)stx->stx_btime.tv_sec * 1000000000u + stx->stx_btime.tv_nsec;
+
+    return (struct tree_mark){stx->stx_ino, stx->stx_mask & STATX_BTIME ? birth : 0};
+}
+
 /**
  * tree_victim() - before a name goes: keep what it names reachable if the guest still knows it
  *
  * To be called before unlink, rmdir and rename-over; tree_victim_done() follows. Best effort: when the cache
  * is full of pinned descriptors the inode becomes stale instead.
+ * @mark: NULL, or what the name shows, known or not
  * Return: a reference, or NULL when nothing known goes.
  */
-struct inode *tree_victim(struct tree *tree, struct inode *parent, const char *name);
+struct inode *tree_victim(struct tree *tree, struct inode *parent, const char *name,
+                          struct tree_mark *mark);
 /** tree_victim_done() - @gone: the name did go. Takes the reference back. @victim may be NULL. */
 void tree_victim_done(struct tree *tree, struct inode *victim, bool gone);
 
