@@ -134,7 +134,7 @@ static struct op *create_op(struct volume *v, const struct create_args *a, const
     req->create.create_options = (a->options & 0xFFFFFFu) | a->disposition << 24;
     req->create.file_attributes = new_attributes(a);
     req->create.allocation_size = (a->allocation + unit - 1) / unit * unit;
-    req->create.access_token = TOKEN_HANDLE(a->pid, a->token);
+    req->create.access_token = token_handle(a->pid, a->token);
     req->create.desired_access = a->access;
     req->create.share_access = a->share;
     req->create.flags = WINFSP_CREATE_USER_MODE;

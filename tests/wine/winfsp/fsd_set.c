@@ -248,7 +248,7 @@ static NTSTATUS ask_rename(struct file *f, uint32_t class, uint32_t flags, struc
         (struct winfsp_span){at, (uint16_t)((to.len + 1) * sizeof(WCHAR))};
     op->req->file.set_information.rename.flags = flags;
     if (flags & RENAME_REPLACE)
-        op->req->file.set_information.rename.access_token = TOKEN_HANDLE(f->pid, f->token);
+        op->req->file.set_information.rename.access_token = token_handle(f->pid, f->token);
     NTSTATUS status = op_call(f->vol, op, false);
     op_free(op);
     if (!NT_SUCCESS(status))

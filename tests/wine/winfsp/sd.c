@@ -92,10 +92,33 @@ static const struct token tokens[] = {
                                 false},
 };
 
+_Static_assert(ARRAY_SIZE(tokens) == 4, "token_handle()");
+
 const struct token *token_of(uint32_t kind)
 {
-    kind &= 0xFF;
-    return &tokens[kind < ARRAY_SIZE(tokens) ? kind : DOOR_TOKEN_USER];
+    return &tokens[kind & 3];
+}
+
+static HANDLE own_token;
+
+static void duplicate_token(void)
+{
+    SECURITY_QUALITY_OF_SERVICE quality = {sizeof quality, SecurityImpersonation, FALSE, FALSE};
+    OBJECT_ATTRIBUTES attributes = {.Length = sizeof attributes,
+                                    .SecurityQualityOfService = &quality};
+    HANDLE token;
+    if (NtOpenProcessToken(NtCurrentProcess(), TOKEN_DUPLICATE, &token) ||
+        NtDuplicateToken(token, TOKEN_QUERY, &attributes, SecurityImpersonation, TokenImpersonation,
+                         &own_token))
+        stop_loudly("this process has no token");
+    NtClose(token);
+}
+
+uint64_t token_handle(uint32_t pid, const struct token *t)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, duplicate_token);
+    return (uint64_t)pid << 32 | ((uint32_t)(uintptr_t)own_token & ~3u) | t->kind;
 }
 
 static size_t sid_len(const uint8_t *sid)

@@ -301,8 +301,13 @@ struct token {
     unsigned sid_count;
     bool traverse, create_symlinks;
 };
-/* What stands in a request for the caller's access token; never 0. */
-#define TOKEN_HANDLE(pid, token) ((uint64_t)(pid) << 32 | 0x100u | (token)->kind)
+/**
+ * token_handle() - what stands in a request for the caller's access token; never 0
+ *
+ * A handle of this process's own token, with which AccessCheck() works; the kind is in the two bits of a handle that
+ * are the application's.
+ */
+uint64_t token_handle(uint32_t pid, const struct token *t);
 /** token_of() - by kind, or by the handle in a request */
 const struct token *token_of(uint32_t kind);
 
