@@ -81,7 +81,11 @@ struct cli_session {
     uint32_t max_read;  /* bytes in one READ, likewise */
     bool extension;     /* birth times come along (docs/protocol.md) */
     bool meta;          /* and so does what extended attributes say */
-    bool feed;          /* changes are told */
+    bool feed;          /* the host offers to tell changes */
+    bool told;          /* and it does, now */
+    bool live;          /* false: the session is gone, cli_recover() is next */
+    uint32_t watches;   /* directories of cli_watch() */
+    uint32_t partial;   /* of these, how many the host could not cover with all that is below */
 };
 
 /* Where the extension's own requests are counted. */

@@ -513,6 +513,8 @@ void cli_attr_take(struct cli *c, struct cli_node *n, const struct fuse_attr_out
                    const struct fuse_viofs_ext *ext, uint64_t stamp);
 /** cli_doubt_all() - nothing that was heard so far holds any more. Takes the locks. */
 void cli_doubt_all(struct cli *c);
+/** cli_is_below() - is it the directory itself, or somewhere below it? c->tree held. */
+bool cli_is_below(const struct cli_node *n, const struct cli_node *dir);
 /** cli_doubt_below() - the same of what is in a directory, however deep, and of itself; NULL: of all */
 void cli_doubt_below(struct cli *c, const struct cli_node *dir);
 /** cli_hold_ms() - for how long we believe what the host said */
@@ -677,6 +679,8 @@ void cli_feed_begin(struct cli *c);
 /** cli_feed_stop() - no more; waits for the request to come back, ten seconds at most. Before the gate closes. */
 void cli_feed_stop(struct cli *c);
 void cli_feed_free(struct cli *c);
+/** cli_feed_describe() - the fields of a session that feed.c knows */
+void cli_feed_describe(struct cli *c, struct cli_session *out);
 
 /** cli_health_tick() - send the probe if it is time. cli_health_cancel() - if one is out, have it come back early. */
 void cli_health_tick(struct cli *c);

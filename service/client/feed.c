@@ -51,8 +51,9 @@ struct cli_watch {
     struct fuse_viofs_watch_out reply;
     uint64_t since_ms; /* changes from then on are wanted; 0: none from before */
     uint64_t asked_ms;
-    bool asking; /* `ask` is out */
-    bool gone;   /* nobody wants it any more: freed when `ask` is back */
+    bool asking;  /* `ask` is out */
+    bool partial; /* the host does not cover all of it */
+    bool gone;    /* nobody wants it any more: freed when `ask` is back */
 };
 
 /* ---- one change ------------------------------------------------------------------------------------ */
@@ -129,6 +130,17 @@ static void dir_doubted(struct cli *c, struct cli_node *dir)
     cli_mutex_lock(&c->tree);
     cli_doubt_children(c, dir);
     cli_mutex_unlock(&c->tree);
+}
+
+/* Changes in this directory are not told any more, so watches above it hear less. */
+static void watches_torn(struct cli *c, const struct cli_node *dir)
+{
+    cli_mutex_lock(&c->feed.lock);
+    cli_mutex_lock(&c->tree);
+    for (struct cli_watch *w = c->feed.watches; w; w = w->next)
+        w->partial |= cli_is_below(dir, w->node);
+    cli_mutex_unlock(&c->tree);
+    cli_mutex_unlock(&c->feed.lock);
 }
 
 /* ---- a page of changes ------------------------------------------------------------------------------ */
@@ -230,6 +242,7 @@ static void apply(struct cli *c, struct cli_node *dir, const struct fuse_viofs_e
         cli_doubt_below(c, dir == c->root ? NULL : dir);
         break;
     case VIOFS_UNCOVERED:
+        watches_torn(c, dir);
         dir_doubted(c, dir);
         break;
     case VIOFS_MODIFIED:
@@ -426,10 +439,15 @@ static void watch_asked(struct cli_async *a)
     struct cli_watch *w = a->user;
     struct cli *c = a->c;
 
+    bool partial = a->msg.result < 0 || !(w->reply.flags & VIOFS_WATCH_WHOLE);
+
     if (a->msg.result == -LE_ENOSPC)
         cli_log(c, 1, "the host has no room for another watch");
-    else if (a->msg.result >= 0 && !(w->reply.flags & VIOFS_WATCH_WHOLE))
+    else if (a->msg.result >= 0 && partial)
         cli_log(c, 2, "a watch does not cover all of its directory");
+    cli_mutex_lock(&c->feed.lock);
+    w->partial = partial;
+    cli_mutex_unlock(&c->feed.lock);
     if (a->msg.result >= 0 && came_late(w))
         tell_lost_below(c, w->node);
     watch_back(c, w);
@@ -560,6 +578,19 @@ static void watch_again(struct cli *c)
         else if (w)
             watch_back(c, w);
     } while (w);
+}
+
+/** cli_feed_describe() - see client_int.h */
+void cli_feed_describe(struct cli *c, struct cli_session *out)
+{
+    out->told = atomic_load(&c->feed.live);
+    out->watches = out->partial = 0;
+    cli_mutex_lock(&c->feed.lock);
+    for (const struct cli_watch *w = c->feed.watches; w; w = w->next) {
+        out->watches++;
+        out->partial += w->partial;
+    }
+    cli_mutex_unlock(&c->feed.lock);
 }
 
 /* ---- beginning and end ------------------------------------------------------------------------------ */

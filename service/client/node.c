@@ -393,8 +393,8 @@ static void doubt(struct cli *c, struct cli_node *n)
     }
 }
 
-/* Is `n` the directory itself, or somewhere below it? c->tree held. */
-static bool is_below(const struct cli_node *n, const struct cli_node *dir)
+/** cli_is_below() - see client_int.h */
+bool cli_is_below(const struct cli_node *n, const struct cli_node *dir)
 {
     while (n != dir && !cli_list_empty(&n->names))
         n = CLI_CONTAINER(n->names.next, struct cli_dentry, alias)->dir;
@@ -408,7 +408,7 @@ void cli_doubt_below(struct cli *c, const struct cli_node *dir)
     cli_mutex_lock(&c->tree);
     for (uint32_t i = 0; i <= c->node_mask; i++)
         for (struct cli_node *n = c->node_hash[i]; n; n = n->hash_next)
-            if (!dir || is_below(n, dir))
+            if (!dir || cli_is_below(n, dir))
                 doubt(c, n);
     cli_mutex_unlock(&c->tree);
 }

@@ -275,7 +275,9 @@ void cli_session_get(struct cli *c, struct cli_session *out)
 {
     cli_mutex_lock(&c->gate.lock);
     *out = c->session;
+    out->live = c->gate.state == CLI_LIVE;
     cli_mutex_unlock(&c->gate.lock);
+    cli_feed_describe(c, out);
 }
 
 /** cli_counters_get() - see client.h */

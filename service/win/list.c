@@ -6,7 +6,8 @@
  *
  *   Two things are put together: what processes that serve shares have said (running.c), which everyone may
  *   read, and the devices that are there, which only administrators may ask for their tags. A device that
- *   no process speaks of is shown as not mounted.
+ *   no process speaks of is shown as not mounted. Below a share that is mounted stands what is in force of its settings
+ *   (service/winfsp/modes.c).
  *
  * Ownership: everything is this command's.   Locks: none.
  */
@@ -24,6 +25,19 @@ struct seen {
 
 #define LINE L"%-36ls  %-12ls  %-14ls  %ls\r\n"
 
+/* The lines of svc_modes_text(): a name, a tab, what is in force. */
+static void print_modes(const wchar_t *text)
+{
+    while (*text) {
+        const wchar_t *tab = wcschr(text, L'\t'), *end = wcschr(text, L'\n');
+
+        if (!tab || !end || tab > end)
+            return;
+        svc_print(L"    %-12.*ls%.*ls\r\n", (int)(tab - text), text, (int)(end - tab - 1), tab + 1);
+        text = end + 1;
+    }
+}
+
 static void print_share(const struct svc_process_status *process,
                         const struct svc_share_status *share)
 {
@@ -38,6 +52,7 @@ static void print_share(const struct svc_process_status *process,
               svc_share_state_names[share->state], by);
     if (share->message[0] && share->state != SVC_SHARE_NOT_OURS)
         svc_print(L"    %ls\r\n", share->message);
+    print_modes(share->modes);
 }
 
 static bool on_share(void *user, const struct svc_process_status *process,

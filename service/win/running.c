@@ -165,6 +165,7 @@ void svc_running_tell(struct svc_running *r, unsigned slot, const struct svc_sha
     set_text(key, L"Tag", status->tag);
     set_text(key, L"MountPoint", status->mount_point);
     set_text(key, L"Message", status->message);
+    set_text(key, L"Modes", status->modes);
     set_text(key, L"Device", status->device);
     set_number(key, L"Closed", status->closed);
     set_number(key, L"State", status->state);
@@ -197,6 +198,7 @@ static bool read_share(HKEY process, const wchar_t *name, struct svc_share_statu
     get_text(key, L"Tag", out->tag, sizeof(out->tag));
     get_text(key, L"MountPoint", out->mount_point, sizeof(out->mount_point));
     get_text(key, L"Message", out->message, sizeof(out->message));
+    get_text(key, L"Modes", out->modes, sizeof(out->modes));
     get_text(key, L"Device", out->device, sizeof(out->device));
     RegCloseKey(key);
     return true;

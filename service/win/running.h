@@ -11,6 +11,7 @@
 #include <windows.h>
 
 #include "service/win/devices.h"
+#include "service/winfsp/modes.h"
 
 enum svc_share_state {
     SVC_SHARE_WAITING, /* not tried yet */
@@ -30,6 +31,7 @@ struct svc_share_status {
     wchar_t tag[40];
     wchar_t mount_point[300];
     wchar_t message[256];
+    wchar_t modes[SVC_MODES_UNITS];       /* svc_modes_text(), "" while it is not mounted */
     wchar_t device[SVC_DEVICE_UNITS + 1]; /* path of the interface */
     uint32_t
         settings; /* svc_settings_mark() of what Shares\<tag> said when it was last looked at */

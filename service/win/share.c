@@ -129,6 +129,9 @@ static void on_event(void *user, enum svc_volume_event event)
     case SVC_VOLUME_SESSION_LOST:
         share_ask(s, SHARE_LOST);
         break;
+    case SVC_VOLUME_MODES:
+        share_ask(s, SHARE_MODES);
+        break;
     }
 }
 
@@ -167,6 +170,7 @@ static void unmount(struct share *s)
     svc_say(s->all->env.log, SVC_LOG_INFO, L"share '%ls' is no longer mounted on %ls",
             s->status.tag, s->status.mount_point);
     s->status.mount_point[0] = 0;
+    s->status.modes[0] = 0;
 }
 
 static void close_device(struct share *s)
@@ -351,6 +355,7 @@ static void mounted(struct share *s)
 
     svc_volume_state_get(s->volume, &state);
     svc_format(s->status.mount_point, ARRAYSIZE(s->status.mount_point), L"%ls", state.mount_point);
+    svc_modes_text(&state.modes, s->status.modes);
     s->failures = 0;
     s->last_message[0] = 0;
     tell(s, SVC_SHARE_MOUNTED);
@@ -533,8 +538,19 @@ static void follow_settings(struct share *s)
     }
 }
 
+static void modes_changed(struct share *s)
+{
+    struct svc_volume_state state;
+
+    svc_volume_state_get(s->volume, &state);
+    svc_modes_text(&state.modes, s->status.modes);
+    svc_running_tell(s->all->env.running, s->slot, &s->status);
+}
+
 static void serve_mounted(struct share *s, LONG asked)
 {
+    if (asked & SHARE_MODES)
+        modes_changed(s);
     if (asked & SHARE_STOPPED) {
         svc_say(s->all->env.log, SVC_LOG_ERROR,
                 L"share '%ls' was unmounted by WinFsp; it will be mounted again", s->status.tag);

@@ -24,6 +24,7 @@ enum share_ask {
     SHARE_ANSWERS = 128,  /* it does again */
     SHARE_LOST = 256,     /* the session is gone */
     SHARE_SETTINGS = 512, /* what is kept for shares has changed */
+    SHARE_MODES = 1024,   /* what is in force of the settings has changed */
 };
 
 struct svc_shares {

@@ -35,6 +35,7 @@
 #define ACL_DEFAULT "system.posix_acl_default"
 
 enum { SLOTS = 1024, POSIX_ACL_MAX = 1024 };
+enum { XATTR_CREATE = 1, XATTR_REPLACE = 2 }; /* setxattr(2) */
 
 /* What binds a slot to a state of a file. */
 struct key {
@@ -252,6 +253,15 @@ static int store(struct svc_open *o, const struct cli_attr *a, const struct ntsd
                         (uint32_t)ntacl_encode(sd, hash, svc_now(), value), 0);
 }
 
+static void say_not_stored(struct svc_volume *v, const WCHAR *path, int error)
+{
+    if (InterlockedCompareExchange(&v->said_no_acl, error, 0) == 0)
+        svc_volume_log(v, 1,
+                       L"%ls: the host does not store its ACL in %hs (error %d); of such changes "
+                       L"only what mode bits can say is kept, here and elsewhere",
+                       path, name_of(v), -error);
+}
+
 static NTSTATUS store_or_tell(struct svc_open *o, const struct cli_attr *a, const struct ntsd *sd)
 {
     struct svc_volume *v = o->v;
@@ -259,11 +269,7 @@ static NTSTATUS store_or_tell(struct svc_open *o, const struct cli_attr *a, cons
 
     if (!cannot_store(error))
         return svc_fail(v, error, SVC_ABOUT_HANDLE);
-    if (InterlockedExchange(&v->said_no_acl, 1) == 0)
-        svc_volume_log(v, 1,
-                       L"%ls: the host does not store its ACL in %hs (error %d); of such changes "
-                       L"only what mode bits can say is kept, here and elsewhere",
-                       o->path, name_of(v), -error);
+    say_not_stored(v, o->path, error);
     return STATUS_SUCCESS;
 }
 
@@ -364,6 +370,27 @@ NTSTATUS svc_acl_keep(struct svc_open *o, const uint8_t *sd, int size)
         return STATUS_SUCCESS;
     error = cli_getattr(o->v->client, o->node, true, &now_is);
     return error ? svc_fail(o->v, error, SVC_ABOUT_HANDLE) : store_or_tell(o, &now_is, &d);
+}
+
+/**
+ * svc_acl_try() - does the host let us store descriptors? Else say so [2, none unless Acl=stored, AclName=security]
+ *
+ * The right to security.* is the daemon's, and all or nothing. To both create and replace a value changes nothing, and is
+ * refused with -ENODATA by who might have done one of them.
+ */
+void svc_acl_try(struct svc_volume *v, struct cli_node *root)
+{
+    uint8_t value[NTACL_MAX];
+    int r;
+
+    value[0] = 0;
+    if (!v->acls || !v->has_eas || v->security || !v->options.acl_in_security)
+        return;
+    r = cli_getxattr(v->client, root, NTACL_SECURITY, value, sizeof(value));
+    if (r == -LE_ENODATA)
+        r = cli_setxattr(v->client, root, NTACL_SECURITY, value, 1, XATTR_CREATE | XATTR_REPLACE);
+    if (r == -LE_EPERM || r == -LE_EACCES || r == -LE_EOPNOTSUPP)
+        say_not_stored(v, L"\\", r);
 }
 
 /* ---- new files -------------------------------------------------------------------------------------- */

@@ -59,7 +59,7 @@ NTSTATUS svc_store(struct svc_open *o, const struct cli_attr *now, uint32_t attr
     error = cli_dos_set(v->client, o->node, s.attributes, s.creation);
     if (!cannot_store(error))
         return svc_fail(v, error, SVC_ABOUT_HANDLE);
-    if (InterlockedExchange(&v->said_unstored, 1) == 0)
+    if (InterlockedCompareExchange(&v->said_unstored, error, 0) == 0)
         svc_volume_log(v, 1,
                        L"%ls: the host does not store its attributes (error %d); such changes are "
                        L"dropped but for read-only, here and elsewhere",

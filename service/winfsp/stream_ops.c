@@ -49,7 +49,7 @@ bool svc_stream_path(const struct svc_volume *v, const WCHAR *path, struct svc_s
 NTSTATUS svc_stream_fail(struct svc_volume *v, const WCHAR *path, int error)
 {
     if ((error == -LE_EOPNOTSUPP || error == -LE_ENOSYS) &&
-        InterlockedExchange(&v->said_no_streams, 1) == 0)
+        InterlockedCompareExchange(&v->said_no_streams, error, 0) == 0)
         svc_volume_log(v, 1,
                        L"%ls: the host keeps no alternate data streams of this file (error %d); "
                        L"they are refused, "

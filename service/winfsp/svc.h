@@ -144,9 +144,11 @@ struct svc_volume {
     SRWLOCK label_lock;
     void *security; /* options.security as a self-relative descriptor, or NULL; LocalFree */
     uint32_t security_size;
+    int eas_error; /* why the host keeps no extended attributes, or 0 */
     bool has_eas;
     struct svc_attribute_rules rules;
-    volatile LONG said_unstored, said_no_streams;
+    volatile LONG said_unstored,
+        said_no_streams; /* with which error; 0: not yet, as for said_no_acl */
     bool streams_on;
     struct svc_acl_slot *acls; /* acl.c; NULL unless descriptors are stored */
     SRWLOCK acls_lock;
@@ -173,6 +175,8 @@ struct svc_volume {
     struct svc_notify notify;
     volatile LONG session_lost;   /* an answer said so since the last recovery */
     bool said_lost, said_stalled; /* the ticking thread's */
+    struct svc_modes said_modes;  /* likewise */
+    bool side_by_side;            /* the driver's, see struct cli_limits */
     volatile LONG stopping;
     uint64_t polled_ms;
 };
@@ -270,6 +274,7 @@ NTSTATUS svc_acl_keep(struct svc_open *o, const uint8_t *sd, int size);
 bool svc_acl_mode_of_new(struct svc_volume *v, struct cli_node *parent, bool given, const void *sd,
                          uint32_t *mode);
 NTSTATUS svc_acl_new(struct svc_open *o, const void *sd);
+void svc_acl_try(struct svc_volume *v, struct cli_node *root);
 
 /* ---- links.c ---------------------------------------------------------------------------------------- */
 

@@ -23,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/meta/dosattrib.h"
 #include "service/winfsp/mount.h"
 #include "service/winfsp/params.h"
 
@@ -103,10 +104,25 @@ static void read_tag(struct svc_volume *v, struct cli_transport *transport)
     const WCHAR *label = v->options.label;
     struct cli_limits limits;
 
-    if (transport->ops->limits(transport, &limits) == 0 &&
-        MultiByteToWideChar(CP_UTF8, 0, limits.tag, -1, v->tag, ARRAYSIZE(v->tag)) == 0)
-        v->tag[0] = 0;
+    if (transport->ops->limits(transport, &limits) == 0) {
+        v->side_by_side = limits.side_by_side;
+        if (MultiByteToWideChar(CP_UTF8, 0, limits.tag, -1, v->tag, ARRAYSIZE(v->tag)) == 0)
+            v->tag[0] = 0;
+    }
     lstrcpynW(v->label, label && label[0] ? label : v->tag, WINFSP_LABEL_UNITS);
+}
+
+/* Are extended attributes kept at the root? Return: 0 or -errno. */
+static int ask_for_eas(struct svc_volume *v, struct cli_node *root)
+{
+    uint8_t value[DOSATTRIB_MAX];
+    int r = cli_listxattr(v->client, root, NULL, 0);
+
+    if (r < 0)
+        return r;
+    /* Some file systems keep names of other kinds than user.*, and have lists. */
+    r = cli_getxattr(v->client, root, DOSATTRIB_NAME, value, sizeof(value));
+    return r == -LE_EOPNOTSUPP || r == -LE_ENOSYS ? r : 0;
 }
 
 static NTSTATUS start_session(struct svc_volume *v, struct cli_transport *transport)
@@ -133,7 +149,8 @@ static NTSTATUS start_session(struct svc_volume *v, struct cli_transport *transp
         return svc_status(error, SVC_ABOUT_HANDLE);
     status = svc_owner_find(v);
     root = cli_root(v->client);
-    v->has_eas = cli_listxattr(v->client, root, NULL, 0) >= 0;
+    v->eas_error = ask_for_eas(v, root);
+    v->has_eas = v->eas_error == 0;
     v->streams_on = v->has_eas && !v->options.no_streams;
     v->rules = (struct svc_attribute_rules){.stored = v->has_eas && !v->options.mode_attributes,
                                             .read_only = v->options.read_only_attribute};
@@ -145,6 +162,7 @@ static NTSTATUS start_session(struct svc_volume *v, struct cli_transport *transp
         svc_volume_log(v, 1,
                        L"the host keeps no extended attributes here: Acl=stored has nowhere to "
                        L"store, and permissions are shown as mode bits say");
+    svc_acl_try(v, root);
     cli_node_put(v->client, root);
     return status;
 }
@@ -295,6 +313,47 @@ static void tell(struct svc_volume *v, enum svc_volume_event event)
         v->options.event(v->options.user, event);
 }
 
+/* What is in force by now. */
+static void find_modes(struct svc_volume *v, const struct cli_session *session,
+                       struct svc_modes *out)
+{
+    const struct svc_volume_options *o = &v->options;
+
+    memset(out, 0, sizeof(*out)); /* it is compared whole */
+    out->mode_attributes = o->mode_attributes;
+    out->no_streams = o->no_streams;
+    out->no_notify = o->no_notify;
+    out->acl_in_security = o->acl_in_security;
+    out->fixed_security = v->security != NULL;
+    out->read_only = o->read_only_attribute;
+    out->cache = o->cache;
+    out->acl = o->acl;
+    out->poll_seconds = o->poll_seconds;
+    out->eas_error = v->eas_error;
+    out->dos_error = v->said_unstored;
+    out->streams_error = v->said_no_streams;
+    out->acl_error = v->said_no_acl;
+    out->ea_sizes = session->meta;
+    out->extension = session->extension;
+    out->side_by_side = v->side_by_side;
+    out->told = session->told;
+    out->was_told = session->feed && !session->told;
+    out->watches = session->watches;
+    out->partial = session->partial;
+}
+
+/* Whoever lists shares shall know. */
+static void look_at_modes(struct svc_volume *v, const struct cli_session *session)
+{
+    struct svc_modes now;
+
+    find_modes(v, session, &now);
+    if (memcmp(&now, &v->said_modes, sizeof(now)) == 0)
+        return;
+    v->said_modes = now;
+    tell(v, SVC_VOLUME_MODES);
+}
+
 /** svc_volume_tick() - see volume.h */
 void svc_volume_tick(struct svc_volume *v)
 {
@@ -307,13 +366,17 @@ void svc_volume_tick(struct svc_volume *v)
         v->said_stalled = !responding;
         tell(v, responding ? SVC_VOLUME_RESPONDING : SVC_VOLUME_STALLED);
     }
+    /* Who waits for changes asks the host nothing that could fail: the client knows by the request that rests there. */
+    cli_session_get(v->client, &session);
+    if (!session.live)
+        InterlockedExchange(&v->session_lost, 1);
     if (v->session_lost && !v->said_lost) {
         v->said_lost = true;
         tell(v, SVC_VOLUME_SESSION_LOST);
     }
     if (!responding || v->session_lost)
         return;
-    cli_session_get(v->client, &session);
+    look_at_modes(v, &session);
     if (session.feed) {
         svc_watch_opens(v);
         return;
@@ -349,6 +412,6 @@ void svc_volume_state_get(struct svc_volume *v, struct svc_volume_state *out)
     out->mounted = v->fs->mount_point != NULL;
     out->responding = cli_responding(v->client);
     cli_session_get(v->client, &session);
-    out->extension = session.extension;
+    find_modes(v, &session, &out->modes);
     cli_counters_get(v->client, &out->counters);
 }

@@ -20,7 +20,7 @@
 
 #include "abi/winfsp.h"
 #include "service/client/client.h"
-#include "service/winfsp/attributes.h"
+#include "service/winfsp/modes.h"
 
 struct svc_volume;
 
@@ -30,21 +30,8 @@ enum svc_volume_event {
     SVC_VOLUME_STOPPED,
     SVC_VOLUME_STALLED,
     SVC_VOLUME_RESPONDING,
-    SVC_VOLUME_SESSION_LOST
-};
-
-/* How long what the host said is believed. */
-enum svc_cache {
-    SVC_CACHE_AUTO,   /* as long as the host tells changes; a second otherwise */
-    SVC_CACHE_STRICT, /* a second */
-    SVC_CACHE_LONG,   /* WinFsp keeps data as well: for shares that only this guest writes to */
-};
-
-/* What Windows is told of who may do what. */
-enum svc_acl {
-    SVC_ACL_MODE, /* what mode bits say */
-    SVC_ACL_STORED, /* what is stored with the file, as long as the host's side stays as it was; else as above */
-    SVC_ACL_NONE /* nothing: everybody may everything that the host allows */
+    SVC_VOLUME_SESSION_LOST,
+    SVC_VOLUME_MODES /* svc_volume_state.modes are others now */
 };
 
 struct svc_volume_options {
@@ -71,7 +58,7 @@ struct svc_volume_options {
     bool acl_in_security;                                    /* security.NTACL, not user.NTACL */
     uint32_t threads;                                        /* dispatcher threads, 0: 16 */
     void (*log)(void *user, int level, const wchar_t *text); /* 0 error, 1 warning, 2 debug */
-    /* the volume ended by itself: WinFsp's driver stopped, or the host stopped responding or came back */
+    /* the volume ended by itself: WinFsp's driver stopped; the host stopped responding or came back; modes changed */
     void (*event)(void *user, enum svc_volume_event event);
     void *user;
 };
@@ -79,7 +66,8 @@ struct svc_volume_options {
 struct svc_volume_state {
     wchar_t tag[40];
     wchar_t mount_point[300]; /* where it really is */
-    bool mounted, responding, extension;
+    bool mounted, responding;
+    struct svc_modes modes;
     struct cli_counters counters;
 };
 

@@ -241,6 +241,7 @@ class Share:
         self.tag, self.directory = tag, directory
         self.registry = registry or {}  # below Shares\<tag>
         self.daemon_options, self.device_options = daemon_options, device_options
+        self.daemon_program = None  # another one than ours
         self.daemon = self.bench = None
 
     def start_daemon(self, work):
@@ -249,7 +250,7 @@ class Share:
         self.daemon_log = os.path.join(work, f"virtiofsd-{self.tag}.log")
         with open(self.daemon_log, "ab") as log:
             self.daemon = subprocess.Popen(
-                [os.path.join(BUILD, "release", "virtiofsd", "virtiofsd"), "--socket-path=" + self.socket,
+                [self.daemon_program or os.path.join(BUILD, "release", "virtiofsd", "virtiofsd"), "--socket-path=" + self.socket,
                  "-o", "source=" + self.directory.replace(",", ",,"), *self.daemon_options],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         wait_for_path(self.socket, 10, alive=[self.daemon])
