@@ -49,6 +49,8 @@ static void refuse_unknown(const struct winfsp_volume_params *p)
         stop_loudly("WSL features");
     if (p->flags & WINFSP_DEVICE_CONTROL)
         stop_loudly("device control");
+    if (p->file_info_timeout == WINFSP_FOREVER && !(p->flags & WINFSP_FLUSH_AND_PURGE_ON_CLEANUP))
+        stop_loudly("cached data without FlushAndPurgeOnCleanup");
     if (p->prefix[0])
         stop_loudly("network file systems (a volume prefix)");
     if (p->fsext_control_code)
@@ -106,6 +108,8 @@ NTSTATUS WINAPI FspFileSystemCreate(WCHAR *device, const struct winfsp_volume_pa
     for (unsigned i = 0; i < ARRAY_SIZE(callbacks->reserved); i++)
         if (callbacks->reserved[i])
             violation(v, "reserved slot %u of the interface is not NULL", 33 + i);
+    if (v->params.file_info_timeout == WINFSP_FOREVER)
+        cache_start_writer(v);
     *out = &v->fs;
     return STATUS_SUCCESS;
 }
@@ -119,6 +123,7 @@ VOID WINAPI FspFileSystemDelete(struct winfsp_file_system *fs)
         violation(v, "deleted while its dispatcher runs");
     FspFileSystemRemoveMountPoint(fs);
     queue_stop(v, true, true);
+    cache_stop_writer(v);
     door_end(v);
     if (v->notify_locked)
         violation(v, "deleted between FspFileSystemNotifyBegin and FspFileSystemNotifyEnd");

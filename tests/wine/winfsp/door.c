@@ -246,6 +246,9 @@ static NTSTATUS do_control(struct call *c)
     case DOOR_CONTROL_SETTLE:
         queue_settle(v);
         return STATUS_SUCCESS;
+    case DOOR_CONTROL_WRITE_BACK:
+        cache_flush_all(v);
+        return STATUS_SUCCESS;
     default:
         return STATUS_INVALID_PARAMETER;
     }

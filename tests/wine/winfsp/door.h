@@ -73,6 +73,7 @@ enum door_control {
     DOOR_CONTROL_DROP_INFO_CACHE = 1, /* as if FileInfoTimeout had passed */
     DOOR_CONTROL_STOP_DRIVER,         /* WinFsp's driver goes away: DispatcherStopped */
     DOOR_CONTROL_SETTLE,              /* wait until every posted close was served */
+    DOOR_CONTROL_WRITE_BACK,          /* as if the lazy writer had come */
 };
 
 #define DOOR_MAX_DATA (17u << 20)

@@ -4,7 +4,8 @@
  *
  * WinFsp src/sys/cleanup.c, close.c: the cleanup decides on deletion and says what changed; it is only posted
  * when there is something to say, if the file system asked for that (PostCleanupWhenModifiedOnly). It carries
- * the path only when the file goes. The close is posted and not waited for.
+ * the path only when the file goes. The close is posted and not waited for; a file through which others still do paging
+ * I/O is closed when the last of them is cleaned up.
  *
  * Ownership: fsd_close() frees the file.   Locks: node.gate, volume.table.
  */
@@ -65,18 +66,50 @@ static void tell(struct file *f, uint32_t flags)
         node_drop_parent_dir(n);
 }
 
+/* With the last handle the pages go. Flushing comes first, unless the file is being deleted. */
+static void flush_last(struct node *n)
+{
+    pthread_mutex_lock(&n->vol->table);
+    bool wanted = n->handles == 1 && !n->delete_pending;
+    pthread_mutex_unlock(&n->vol->table);
+    if (wanted)
+        (void)cache_flush(n); /* a cleanup cannot fail */
+}
+
+static void post_close(struct file *f)
+{
+    struct op *op = fsd_op(f, WINFSP_KIND_CLOSE, 0);
+    node_close(f->node, NULL, false);
+    op_post(f->vol, op);
+}
+
+static void finish_close(struct file *f)
+{
+    free(f->pattern);
+    free(f->marker);
+    free(f);
+}
+
 static void let_go(struct file *f, bool deleted)
 {
     struct node *n = f->node;
+    struct file *owner = NULL;
     pthread_mutex_lock(&f->vol->table);
     node_unshare(n, f);
     if (deleted) {
         node_unlist(n);
         node_unlist_streams(n);
     }
-    if (--n->handles == 0)
+    bool last = --n->handles == 0;
+    if (last)
         n->truncate_on_close = false;
     pthread_mutex_unlock(&f->vol->table);
+    if (last)
+        owner = cache_end(n);
+    if (owner && owner->close_due) {
+        post_close(owner); /* the node stays: `f` has it open */
+        finish_close(owner);
+    }
 }
 
 void fsd_cleanup(struct file *f)
@@ -90,6 +123,7 @@ void fsd_cleanup(struct file *f)
     if (n->is_directory)
         watch_close(f);
     fsd_unlock_all(f);
+    flush_last(n);
     if ((flags & ~(uint32_t)BIT_ACCESS) ||
         !volume_flag(f->vol, WINFSP_POST_CLEANUP_WHEN_MODIFIED_ONLY)) {
         struct op *op = flags & BIT_DELETE ? fsd_op_path(f, WINFSP_KIND_CLEANUP, 0, NULL)
@@ -107,16 +141,20 @@ void fsd_cleanup(struct file *f)
 
 void fsd_close(struct file *f)
 {
+    struct file *stream_of = f->main;
+    bool due = false;
+    f->main = NULL;
     if (f->node) {
-        struct op *op = fsd_op(f, WINFSP_KIND_CLOSE, 0);
-        node_close(f->node, NULL, false);
-        op_post(f->vol, op);
+        gate_exclusive(&f->node->gate);
+        due = f->close_due = cache_owned_by(f->node, f); /* then somebody else's cleanup does it */
+        gate_release(&f->node->gate);
+        if (!due)
+            post_close(f);
     }
-    if (f->main) {
-        fsd_cleanup(f->main);
-        fsd_close(f->main);
+    if (!due)
+        finish_close(f);
+    if (stream_of) {
+        fsd_cleanup(stream_of);
+        fsd_close(stream_of);
     }
-    free(f->pattern);
-    free(f->marker);
-    free(f);
 }

@@ -70,6 +70,7 @@ static void put_locked(struct node *n)
         return;
     if (n->main)
         put_locked(n->main);
+    (void)cache_end(n);
     free(n->streams.data);
     free(n->path);
     free(n->security.data);
@@ -390,6 +391,8 @@ void node_set_info(struct node *n, const struct winfsp_file_info *info, bool tru
     pthread_mutex_lock(&n->lock);
     if (truncate_on_close && (n->allocation_size != allocation || n->file_size != info->file_size))
         n->truncate_on_close = true;
+    if (info->file_size < n->file_size)
+        cache_cut(n, info->file_size);
     n->allocation_size = allocation;
     n->file_size = info->file_size;
     n->info = *info;

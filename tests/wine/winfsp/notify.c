@@ -231,6 +231,12 @@ static void invalidate(struct volume *v, struct name path, uint32_t filter, uint
 {
     struct node *n = node_find(v, path);
     struct name parent, last;
+    if (n && v->params.file_info_timeout == WINFSP_FOREVER) {
+        gate_exclusive(&n->gate);
+        if (!cache_flush(n))
+            cache_purge(n);
+        gate_release(&n->gate);
+    }
     if (n) {
         pthread_mutex_lock(&n->lock);
         cache_drop(&n->info_life);

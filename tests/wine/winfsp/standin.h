@@ -175,6 +175,9 @@ struct node {
     bool truncate_on_close;
     uint32_t ea_changes;
     struct lock_range *ranges;
+
+    struct pages *pages; /* gate; see cache.c */
+    atomic_bool written; /* some of them may be dirty */
 };
 
 struct watch;
@@ -201,6 +204,8 @@ struct volume {
     struct volume *next; /* all_volumes */
     void *door, *fuse;
     bool mounted;
+    HANDLE lazy_thread; /* cache.c */
+    atomic_bool lazy_stop;
 };
 
 static inline struct volume *volume_of(struct winfsp_file_system *fs)
@@ -333,6 +338,7 @@ struct file {
     uint32_t pid;
     const struct token *token;
     bool share_counted, cleaned, modified, delete_on_close, posix_delete, delete_pending, caches;
+    bool close_due; /* fsd_close() was called, but paging I/O still goes through it */
     bool did_attributes, did_access_time, did_write_time, did_change_time, did_security,
         did_metadata;
     NTSTATUS disposition;
@@ -416,6 +422,9 @@ NTSTATUS fsd_read(struct file *f, uint64_t offset, uint32_t len, bool paging, vo
 NTSTATUS fsd_write(struct file *f, uint64_t offset, const void *buf, uint32_t len, bool paging,
                    uint32_t *put);
 NTSTATUS fsd_flush(struct file *f);
+/** fsd_page_in(), fsd_page_out() - paging I/O; node.gate held */
+NTSTATUS fsd_page_in(struct file *f, uint64_t offset, uint32_t len, void *buf, uint32_t *got);
+NTSTATUS fsd_page_out(struct file *f, uint64_t offset, const void *buf, uint32_t len);
 NTSTATUS fsd_query_info(struct file *f, uint32_t class, void *buf, uint32_t cap, uint32_t *len);
 NTSTATUS fsd_set_info(struct file *f, uint32_t class, const void *buf, uint32_t len);
 NTSTATUS fsd_set_disposition(struct file *f, uint32_t class, const void *buf, uint32_t len);
@@ -446,6 +455,26 @@ void watch_close(struct file *f);
 void watch_report(struct volume *v, struct name path, uint32_t filter, uint32_t action);
 bool ea_valid(const uint8_t *ea, uint32_t len, uint32_t *bad);
 NTSTATUS reparse_valid(const void *data, uint32_t len);
+
+/* ---- cached data (cache.c); node.gate held exclusively ------------------------------------ */
+
+/** cache_read(), cache_write() - within the file's size */
+NTSTATUS cache_read(struct file *f, uint64_t offset, uint32_t len, void *buf);
+NTSTATUS cache_write(struct file *f, uint64_t offset, const void *buf, uint32_t len);
+/** cache_patch() - these bytes were written past the cache */
+void cache_patch(struct node *n, uint64_t offset, const void *buf, uint32_t len);
+/** cache_flush() - page out what is dirty; the first failure. cache_purge() - forget all pages, dirty ones too */
+NTSTATUS cache_flush(struct node *n);
+void cache_purge(struct node *n);
+/** cache_cut() - the file ends here now; under node.lock */
+void cache_cut(struct node *n, uint64_t size);
+/** cache_end() - the last cleanup. Return: the file that paging I/O went through, or NULL */
+struct file *cache_end(struct node *n);
+bool cache_owned_by(const struct node *n, const struct file *f);
+/** cache_flush_all() - of the volume; no gate held */
+void cache_flush_all(struct volume *v);
+void cache_start_writer(struct volume *v);
+void cache_stop_writer(struct volume *v);
 
 /* ---- the I/O manager (iomgr.c) ------------------------------------------------------------ */
 
