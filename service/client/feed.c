@@ -438,7 +438,6 @@ static void watch_asked(struct cli_async *a)
 {
     struct cli_watch *w = a->user;
     struct cli *c = a->c;
-
     bool partial = a->msg.result < 0 || !(w->reply.flags & VIOFS_WATCH_WHOLE);
 
     if (a->msg.result == -LE_ENOSPC)

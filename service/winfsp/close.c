@@ -151,6 +151,7 @@ VOID WINAPI svc_cb_cleanup(struct winfsp_file_system *fs, void *ctx, WCHAR *path
             trim(o);
         if (flags & WINFSP_CLEANUP_SET_ARCHIVE_BIT)
             svc_store_archive(o);
+        svc_cached_cleanup(o, flags & WINFSP_CLEANUP_SET_LAST_WRITE_TIME);
     }
 }
 

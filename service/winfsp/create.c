@@ -134,6 +134,7 @@ static NTSTATUS create_in(struct creation *k, struct svc_found *f, void **ctx,
         return status;
     }
     svc_normalize(o, info);
+    svc_cached_open(o);
     *ctx = o;
     return STATUS_SUCCESS;
 }

@@ -83,13 +83,18 @@ NTSTATUS WINAPI svc_cb_set_basic_info(struct winfsp_file_system *fs, void *ctx, 
         status = svc_acl_keep(o, acl, acl_size);
     if (NT_SUCCESS(status) && store && !locks)
         status = svc_store(o, &before, attributes, creation);
+    if (NT_SUCCESS(status) && (mask & CLI_SET_MTIME))
+        svc_cached_time(o, a.mtime);
     return NT_SUCCESS(status) ? svc_info(o, info) : status;
 }
 
 static NTSTATUS resize(struct svc_open *o, uint64_t size)
 {
     struct cli_attr a = {.size = size};
+    NTSTATUS status = svc_cached_grow(o, size);
 
+    if (!NT_SUCCESS(status))
+        return status;
     return svc_fail(o->v, cli_setattr(o->v->client, o->node, CLI_SET_SIZE, &a, NULL),
                     SVC_ABOUT_HANDLE);
 }

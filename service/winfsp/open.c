@@ -284,6 +284,7 @@ static NTSTATUS open_found(struct svc_volume *v, const struct svc_found *f, cons
         return status;
     }
     svc_normalize(o, info);
+    svc_cached_open(o);
     *ctx = o;
     return STATUS_SUCCESS;
 }

@@ -146,6 +146,7 @@ static NTSTATUS open_stream(struct svc_volume *v, const struct svc_found *f, con
         return status;
     }
     svc_normalize(o, info);
+    svc_cached_open(o);
     *ctx = o;
     return STATUS_SUCCESS;
 }

@@ -14,6 +14,7 @@
  *   owner.c      whom new files belong to
  *   notify.c, poll.c, report.c   changes on the host: told by it, looked for (-n), handed to WinFsp
  *   attr.c       struct winfsp_file_info
+ *   cached.c     contents that Windows keeps (Cache=long)
  *   acl.c        security descriptors that are kept in extended attributes
  *   stored.c     attributes and creation times that are kept in extended attributes
  *   streams.c, stream_ops.c   alternate data streams: their contents, and the callbacks
@@ -102,6 +103,8 @@ struct svc_open {
     /* v->opens_lock, which guards changes of path and node, too */
     struct svc_open *next, **link;
     struct svc_snapshot *snapshot; /* poll.c's thread only */
+    struct cli_time mtime;         /* cached.c: that a program has set, if mtime_set */
+    bool mtime_set;
     uint64_t opened_ms;
     bool lists;       /* a directory, opened by somebody who may list it or wait for changes */
     bool watch_tried; /* notify.c's */
@@ -275,6 +278,13 @@ bool svc_acl_mode_of_new(struct svc_volume *v, struct cli_node *parent, bool giv
                          uint32_t *mode);
 NTSTATUS svc_acl_new(struct svc_open *o, const void *sd);
 void svc_acl_try(struct svc_volume *v, struct cli_node *root);
+
+/* ---- cached.c --------------------------------------------------------------------------------------- */
+
+void svc_cached_open(struct svc_open *o);
+NTSTATUS svc_cached_grow(struct svc_open *o, uint64_t size);
+void svc_cached_time(struct svc_open *o, struct cli_time mtime);
+void svc_cached_cleanup(struct svc_open *o, bool written);
 
 /* ---- links.c ---------------------------------------------------------------------------------------- */
 

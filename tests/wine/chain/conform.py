@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""conform [--keep] [--on VOLUME] [--set NAME=VALUE] [-v] [-l] [TEXT...] - start the whole chain and run the conformance cases whose names contain a TEXT
+"""conform [--keep] [--on VOLUME] [--set NAME=VALUE | --in MODE] [-v] [-l] [TEXT...] - start the whole chain and run the conformance cases whose names contain a TEXT
 
 The volumes that they need: a plain one, one that folds case, one that is read-only, one that is
 looked at every second (-n 1), because its daemon does not tell what changes, one with stored ACLs; and one without
 any, for which there are no cases of its own. --keep leaves logs and shares, --on runs the cases for the plain volume
-on another one, --set sets something for all shares, such as Cache=strict.
+on another one, --set sets something for all shares, such as Cache=strict; --in runs them in one of MODES, without the
+cases that are about its opposite.
 """
 
 import os
@@ -21,12 +22,38 @@ VOLUMES = (("plain", "Z:", {}), ("fold", "Y:", {"CaseInsensitive": 1}), ("readon
            ("noacl", "S:", {"Acl": "off"}))
 
 
-def make_shares(work, settings=None):
-    """settings: of all shares that do not say otherwise themselves."""
+
+
+class Mode:
+    """What can be set for shares: all cases run with it, but for those that are about its opposite."""
+
+    def __init__(self, settings, without=(), daemon=(), cached=False):
+        self.settings, self.without, self.daemon, self.cached = settings, without, list(daemon), cached
+
+    def options(self, name):
+        words = ["--mode", name] + [word for text in self.without for word in ("--without", text)]
+        return words + (["--cached"] if self.cached else [])
+
+
+MODES = {
+    "acl-stored": Mode({"Acl": "stored"}),
+    "acl-off": Mode({"Acl": "off"}, ["security: "]),
+    "attributes-mode": Mode({"Attributes": "mode"}, ["meta: "]),
+    "read-only-stored": Mode({"ReadOnlyAttribute": "stored"}),
+    "streams-off": Mode({"Streams": "off"}, ["streams: "]),
+    "strict": Mode({"Cache": "strict"}),
+    "long": Mode({"Cache": "long"}, ["host: "], cached=True),
+    "quiet": Mode({"ChangeNotify": "off"}, ["watch: "]),
+    "few": Mode({}, ["watch: "], ["--watch-limit=4"]),
+}
+
+
+def make_shares(work, settings=None, options=()):
+    """settings: of all shares that do not say otherwise themselves; options: likewise of daemons."""
     shares = []
     for tag, letter, registry in VOLUMES:
         os.mkdir(os.path.join(work, tag))
-        daemon = ["--watch=never"] if "PollSeconds" in registry else []
+        daemon = ["--watch=never"] if "PollSeconds" in registry else list(options)
         shares.append(Share(tag, os.path.join(work, tag), {"MountPoint": letter, **(settings or {}), **registry},
                             ["-o", "xattr", "--sandbox=none", *daemon]))
     return shares
@@ -50,15 +77,20 @@ def main():
         at = arguments.index("--on")
         plain = arguments[at + 1]
         del arguments[at:at + 2]
-    settings = {}
+    settings, options = {}, []
     while "--set" in arguments:
         at = arguments.index("--set")
         settings.update([arguments[at + 1].split("=", 1)])
         del arguments[at:at + 2]
+    if "--in" in arguments:
+        at = arguments.index("--in")
+        mode = MODES[arguments[at + 1]]
+        settings, options = mode.settings, mode.daemon
+        arguments[at:at + 2] = mode.options(arguments[at + 1])
     work = tempfile.mkdtemp(prefix="viofs-chain.", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
     status = 1
     try:
-        with Chain(work, make_shares(work, settings)) as chain:
+        with Chain(work, make_shares(work, settings, options)) as chain:
             status = subprocess.run(command(chain, arguments, plain), check=False, timeout=280).returncode
     except (Failed, subprocess.TimeoutExpired) as error:
         print(f"not ok - the chain\n# {error}")

@@ -45,19 +45,21 @@ struct test_case {
     const char *name;
     void (*run)(struct t *t);
     enum volume volume;
+    const char *mode; /* NULL: all; else it belongs to shares of this mode only (--mode) */
 };
 struct group {
     const char *name;
     const struct test_case *cases;
     unsigned n;
 };
-#define CASE(fn)                                                                                   \
-    {                                                                                              \
-#fn, fn, VOLUME_PLAIN                                                                      \
-    }
 #define CASE_ON(fn, vol)                                                                           \
     {                                                                                              \
-#fn, fn, vol                                                                               \
+        .name = #fn, .run = fn, .volume = vol                                                      \
+    }
+#define CASE(fn) CASE_ON(fn, VOLUME_PLAIN)
+#define CASE_IN(fn, what)                                                                          \
+    {                                                                                              \
+        .name = #fn, .run = fn, .volume = VOLUME_PLAIN, .mode = what                               \
     }
 #define GROUP(group_name, table)                                                                   \
     const struct group group_##group_name = {#group_name, table, sizeof(table) / sizeof(table[0])}
@@ -271,13 +273,15 @@ void nt_barrier(struct t *t, uint32_t id, uint32_t n);
 
 /* ---- the host's side ------------------------------------------------------------------------- */
 
-/** host_path() - of a name, in the shared directory */
+/** host_path() - of a name, in the shared directory; what Windows has yet to write there comes first (--cached) */
 const char *host_path(struct t *t, const char *name);
 /* All of these fail the case when the host refuses. */
 void host_write(struct t *t, const char *name, const void *bytes, size_t n);
 void host_puts(struct t *t, const char *name, const char *text);
 /** host_gets() - at most 4095 bytes, terminated */
 const char *host_gets(struct t *t, const char *name);
+/** host_gets_now() - the same, whatever Windows has yet to write */
+const char *host_gets_now(struct t *t, const char *name);
 size_t host_read(struct t *t, const char *name, void *buf, size_t room);
 void host_mkdir(struct t *t, const char *name);
 void host_symlink(struct t *t, const char *name, const char *target);

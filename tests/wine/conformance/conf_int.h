@@ -18,6 +18,7 @@ struct t {
     const char *door;  /* socket */
     const char *share; /* the host's directory */
     char dir[64];      /* of the case, in the share */
+    bool cached;       /* Windows keeps contents there */
     int fd;            /* connection */
     jmp_buf end;
     bool failed;

@@ -22,7 +22,7 @@
             t_fail(t, __FILE__, __LINE__, "the host, %s: %s", name, strerror(errno));              \
     } while (0)
 
-const char *host_path(struct t *t, const char *name)
+static const char *path_of(struct t *t, const char *name)
 {
     char *path = name[0] == '\\' ? keep_printf(t, "%s%s", t->share, name)
                                  : keep_printf(t, "%s/%s/%s", t->share, t->dir, name);
@@ -31,6 +31,17 @@ const char *host_path(struct t *t, const char *name)
         if (*p == '\\')
             *p = '/';
     return path;
+}
+
+const char *host_path(struct t *t, const char *name)
+{
+    if (t->cached) {
+        uint64_t information = t->information;
+
+        nt_control(t, DOOR_CONTROL_WRITE_BACK, 0);
+        t->information = information;
+    }
+    return path_of(t, name);
 }
 
 void host_write(struct t *t, const char *name, const void *bytes, size_t n)
@@ -52,17 +63,30 @@ void host_puts(struct t *t, const char *name, const char *text)
     host_write(t, name, text, strlen(text));
 }
 
-size_t host_read(struct t *t, const char *name, void *buf, size_t room)
+static size_t read_path(struct t *t, const char *path, void *buf, size_t room)
 {
-    int fd = open(host_path(t, name), O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
     size_t n = 0;
     ssize_t got;
 
-    TRUST(t, fd >= 0, name);
+    TRUST(t, fd >= 0, path);
     while (n < room && (got = read(fd, (char *)buf + n, room - n)) > 0)
         n += (size_t)got;
     close(fd);
     return n;
+}
+
+size_t host_read(struct t *t, const char *name, void *buf, size_t room)
+{
+    return read_path(t, host_path(t, name), buf, room);
+}
+
+const char *host_gets_now(struct t *t, const char *name)
+{
+    char *text = keep(t, 4096);
+
+    text[read_path(t, path_of(t, name), text, 4095)] = '\0';
+    return text;
 }
 
 const char *host_gets(struct t *t, const char *name)

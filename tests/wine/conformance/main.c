@@ -3,10 +3,13 @@
  * main.c - run conformance cases and say in TAP how they went
  *
  * usage: conformance [-l] [-v] --plain DOOR=SHARE [--fold DOOR=SHARE] [--readonly DOOR=SHARE] [--poll DOOR=SHARE]
- *        [--acl DOOR=SHARE] [TEXT...]
+ *        [--acl DOOR=SHARE] [--mode NAME] [--cached] [--without TEXT]... [TEXT...]
  *
  *   DOOR is the socket of a volume's NT door, SHARE the host's directory that it shows. Runs the cases whose
  *   "group: name" contains one of the texts; cases for a volume that is not given are skipped. -l lists.
+ *   --mode names what is set for the shares, and adds the cases that belong to it; --without leaves those out whose
+ *   names contain the text, because the mode is the opposite of what they are about; with --cached Windows keeps
+ *   contents, and writes them back before a case looks at the host.
  */
 #include <ftw.h>
 #include <getopt.h>
@@ -25,7 +28,7 @@ extern const struct group group_create, group_open, group_overwrite, group_share
     group_link, group_names, group_fold, group_volume;
 extern const struct group group_security, group_posix, group_flush, group_paths, group_aliases,
     group_reparse, group_replay, group_notify, group_concurrency, group_ea, group_errors,
-    group_host, group_meta, group_streams, group_acl, group_watch;
+    group_host, group_meta, group_streams, group_acl, group_watch, group_modes;
 
 static const struct group *const groups[] = {
     &group_create,  &group_open,     &group_overwrite, &group_share,      &group_data,
@@ -34,13 +37,15 @@ static const struct group *const groups[] = {
     &group_volume,  &group_security, &group_posix,     &group_flush,      &group_paths,
     &group_aliases, &group_reparse,  &group_replay,    &group_notify,     &group_concurrency,
     &group_ea,      &group_errors,   &group_host,      &group_meta,       &group_streams,
-    &group_watch,   &group_acl,
+    &group_watch,   &group_acl,      &group_modes,
 };
 
+enum { MOST_WITHOUT = 64 };
 static struct {
     char *door[VOLUMES], *share[VOLUMES];
-    bool list, verbose;
-    unsigned n, failed, skipped;
+    const char *mode, *without[MOST_WITHOUT];
+    bool list, verbose, cached;
+    unsigned n, failed, skipped, n_without;
 } run;
 
 /* ---- checks ---------------------------------------------------------------------------------- */
@@ -141,7 +146,8 @@ static const char *reason(const struct t *t)
 
 static void run_case(const struct group *g, const struct test_case *c, const char *name)
 {
-    struct t t = {.door = run.door[c->volume], .share = run.share[c->volume], .fd = -1};
+    struct t t = {
+        .door = run.door[c->volume], .share = run.share[c->volume], .fd = -1, .cached = run.cached};
     int64_t t0;
     char path[4200];
     const char *why;
@@ -173,6 +179,9 @@ static void run_case(const struct group *g, const struct test_case *c, const cha
 
 static bool wanted(const char *name, char **texts)
 {
+    for (unsigned i = 0; i < run.n_without; i++)
+        if (strstr(name, run.without[i]))
+            return false;
     if (!*texts)
         return true;
     for (; *texts; texts++)
@@ -185,6 +194,8 @@ static void consider(const struct group *g, const struct test_case *c, char **te
 {
     char name[256];
 
+    if (c->mode && (!run.mode || strcmp(c->mode, run.mode) != 0))
+        return;
     snprintf(name, sizeof(name), "%s: %s", g->name, c->name);
     for (char *p = name; *p; p++)
         *p = *p == '_' ? ' ' : *p;
@@ -221,6 +232,9 @@ int main(int argc, char **argv)
                                             {"readonly", required_argument, NULL, VOLUME_READONLY},
                                             {"poll", required_argument, NULL, VOLUME_POLL},
                                             {"acl", required_argument, NULL, VOLUME_ACL},
+                                            {"mode", required_argument, NULL, 'm'},
+                                            {"without", required_argument, NULL, 'w'},
+                                            {"cached", no_argument, NULL, 'c'},
                                             {NULL, 0, NULL, 0}};
     int c;
 
@@ -231,12 +245,19 @@ int main(int argc, char **argv)
             run.list = true;
         else if (c == 'v')
             run.verbose = true;
+        else if (c == 'c')
+            run.cached = true;
+        else if (c == 'm')
+            run.mode = optarg;
+        else if (c == 'w' && run.n_without < MOST_WITHOUT)
+            run.without[run.n_without++] = optarg;
         else
             ok = c < VOLUMES && take_volume((enum volume)c, optarg);
         if (!ok) {
             fprintf(stderr, "usage: conformance [-l] [-v] --plain DOOR=SHARE [--fold DOOR=SHARE] "
                             "[--readonly DOOR=SHARE] [--poll DOOR=SHARE] "
-                            "[--acl DOOR=SHARE] [TEXT...]\n");
+                            "[--acl DOOR=SHARE] [--mode NAME] [--cached] [--without TEXT] "
+                            "[TEXT...]\n");
             return 2;
         }
     }

@@ -285,6 +285,7 @@ static struct t *fork_t(struct t *t)
     o->door = t->door;
     o->share = t->share;
     strcpy(o->dir, t->dir);
+    o->cached = t->cached;
     o->fd = -1;
     o->next = t->others;
     t->others = o;
