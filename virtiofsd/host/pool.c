@@ -409,10 +409,10 @@ bool pool_withdraw(struct pool *p, struct pool_job *job)
 }
 
 /** pool_crowded() - see pool.h */
-bool pool_crowded(struct pool *p)
+bool pool_crowded(struct pool *p, const struct pool_lane *lane)
 {
     pthread_mutex_lock(&p->lock);
-    bool crowded = has_work(p);
+    bool crowded = has_work(p) || lane->head.next != &lane->head;
     pthread_mutex_unlock(&p->lock);
     return crowded;
 }

@@ -65,8 +65,8 @@ void pool_submit(struct pool *pool, struct pool_job *job);
 void pool_put(struct pool *pool, struct pool_job *job);
 /** pool_withdraw() - take a job back that no thread has started. Return: true if it was taken back. */
 bool pool_withdraw(struct pool *pool, struct pool_job *job);
-/** pool_crowded() - do jobs wait that a thread could run? */
-bool pool_crowded(struct pool *pool);
+/** pool_crowded() - do jobs wait that a thread could run, or others of @lane? */
+bool pool_crowded(struct pool *pool, const struct pool_lane *lane);
 /** pool_free() - run what is queued, then stop the threads */
 void pool_free(struct pool *pool);
 

@@ -4,7 +4,7 @@
  *
  * Theory of operation
  *
- *   vu_run() accepts one front end at a time. device_serve() reads its messages until it hangs up, breaks
+ *   vu_run() accepts one front end at a time (hub.c does it for several devices). device_serve() reads its messages until it hangs up, breaks
  *   the protocol or vu_stop() is called, and then ends the session in this order: queues stop; chains that
  *   the server kept come back; the FUSE session is forgotten; descriptors, memory and log are released.
  *   Nothing of a front end outlives its connection.
@@ -28,9 +28,11 @@
 #include "host/log.h"
 #include "vhost/device.h"
 #include "vhost/guard.h"
+#include "vhost/hub.h"
 #include "vhost/resume.h"
 
-#define QUIESCE_MS 20
+#define QUIESCE_MS  20
+#define SHORTAGE_MS 1000 /* how long to wait when there are no descriptors, say */
 
 /* ---- all queues ------------------------------------------------------------------------------ */
 
@@ -47,7 +49,7 @@ void device_freeze(struct vu *vu)
 {
     park_all(vu);
     for (unsigned i = 0; i < VU_MAX_QUEUES; i++) {
-        if (vu->queue[i].worker)
+        if (queue_manned(&vu->queue[i]))
             pthread_mutex_lock(&vu->queue[i].lock);
     }
 }
@@ -57,7 +59,7 @@ void device_thaw(struct vu *vu)
 {
     for (unsigned i = 0; i < VU_MAX_QUEUES; i++) {
         queue_set_logging(&vu->queue[i]);
-        if (vu->queue[i].worker)
+        if (queue_manned(&vu->queue[i]))
             pthread_mutex_unlock(&vu->queue[i].lock);
     }
     for (unsigned i = 0; i < VU_MAX_QUEUES; i++)
@@ -110,13 +112,25 @@ static void end_session(struct vu *vu)
     resume_keep(vu, KEEP_CONN, 0, -1);
 }
 
-/* Read and handle messages until there are no more. Return: as device_serve(), 0 when told to stop. */
-static int converse(struct vu *vu, struct vu_msg *m)
+/* Has the front end said something? Return: true also when it is to be looked at why not. */
+static bool says_more(struct vu *vu, int linger_ms)
+{
+    struct pollfd p[2] = {{.fd = vu->conn_fd, .events = POLLIN},
+                          {.fd = vu->stop_fd, .events = POLLIN}};
+
+    return linger_ms < 0 || poll(p, 2, linger_ms) != 0;
+}
+
+/*
+ * Read and handle messages until there are no more, or none for @linger_ms. Return: as device_serve(), 0 when told to
+ * stop; 1 after @linger_ms.
+ */
+static int converse(struct vu *vu, struct vu_msg *m, int linger_ms)
 {
     bool peek = keep_is_supervised(vu->keep);
-    int err;
+    int err = 1;
 
-    while ((err = vu_msg_recv(vu->conn_fd, vu->stop_fd, peek, m)) > 0) {
+    while (says_more(vu, linger_ms) && (err = vu_msg_recv(vu->conn_fd, vu->stop_fd, peek, m)) > 0) {
         err = control_handle(vu, m);
         vu->again = false;
         if (err >= 0)
@@ -124,6 +138,7 @@ static int converse(struct vu *vu, struct vu_msg *m)
         vu_msg_drop_fds(m);
         if (err < 0)
             break;
+        err = 1;
     }
     return err;
 }
@@ -136,6 +151,17 @@ static int begin_session(struct vu *vu, int conn)
     vu->mem = mem_new();
     resume_save(vu);
     return vu->mem ? 0 : -ENOMEM;
+}
+
+/* The connection is over. @err: why. Return: 0 or -errno, logged. */
+static int end_serving(struct vu *vu, int err)
+{
+    end_session(vu);
+    if (err == -ECONNRESET || err == -EPIPE || err == -ECANCELED)
+        err = 0; /* it left, or we are to stop */
+    if (err < 0)
+        log_error("the connection to the front end ended: %s", strerror(-err));
+    return err;
 }
 
 /* Leave everything to another process. Requests that are about to end may. */
@@ -161,19 +187,60 @@ int device_serve(struct vu *vu, int conn)
         err = vu_msg_can_peek(conn);
     vu->again = goes_on;
     if (err == 0)
-        err = converse(vu, m);
+        err = converse(vu, m, -1);
     free(m);
     if (atomic_load(&vu->quiescing) && (err == 0 || err == -ECANCELED))
         return quiesce(vu);
-    end_session(vu);
-    if (err == -ECONNRESET || err == -EPIPE || err == -ECANCELED)
-        err = 0; /* it left, or we are to stop */
-    if (err < 0)
-        log_error("the connection to the front end ended: %s", strerror(-err));
+    return end_serving(vu, err);
+}
+
+/* ---- the same in steps, for hub.c ---------------------------------------------------------------- */
+
+/** device_begin() - see device.h */
+int device_begin(struct vu *vu, int conn)
+{
+    log_info("a front end has connected");
+    atomic_store(&vu->lost_reported, false);
+    return begin_session(vu, conn);
+}
+
+/** device_talk() - see device.h */
+int device_talk(struct vu *vu, int linger_ms)
+{
+    struct vu_msg *m = calloc(1, sizeof(*m));
+    int err = m ? converse(vu, m, linger_ms) : -ENOMEM;
+
+    free(m);
+    return err;
+}
+
+/** device_end() - see device.h */
+int device_end(struct vu *vu, int err)
+{
+    err = end_serving(vu, err);
+    log_info("the front end has left");
     return err;
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */
+
+/** device_accept() - see device.h */
+int device_accept(struct vu *vu)
+{
+    int conn = accept4(vu->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+
+    if (conn >= 0)
+        return conn;
+    if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+        struct pollfd stop = {.fd = vu->stop_fd, .events = POLLIN};
+        log_warn_limited("no front end can be accepted for now: %s", strerror(errno));
+        poll(&stop, 1, SHORTAGE_MS);
+        return -EAGAIN;
+    }
+    if (errno == EINTR || errno == ECONNABORTED || errno == EAGAIN)
+        return -EAGAIN; /* it has gone again */
+    return -errno;
+}
 
 /* Return: connected socket; -ECANCELED for vu_stop(); -errno. */
 static int await_front_end(struct vu *vu)
@@ -191,17 +258,9 @@ static int await_front_end(struct vu *vu)
             return -ECANCELED;
         if (p[0].revents == 0)
             continue;
-        int conn = accept4(vu->listen_fd, NULL, NULL, SOCK_CLOEXEC);
-        if (conn >= 0)
+        int conn = device_accept(vu);
+        if (conn != -EAGAIN)
             return conn;
-        if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
-            log_warn_limited("no front end can be accepted for now: %s", strerror(errno));
-            poll(p + 1, 1, 1000); /* a shortage passes */
-            continue;
-        }
-        if (errno == EINTR || errno == ECONNABORTED || errno == EAGAIN)
-            continue; /* it has gone again */
-        return -errno;
     }
 }
 
@@ -232,6 +291,7 @@ int vu_new(struct vu **out, const struct vu_params *p)
         free(vu);
         return err;
     }
+    vu->name = p->name;
     vu->has_config = p->tag;
     if (p->tag)
         memcpy(vu->config.tag, p->tag, tag_len);
@@ -245,9 +305,14 @@ int vu_new(struct vu **out, const struct vu_params *p)
             return err;
         }
     }
-    vu->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    vu->stop_is_hubs = p->hub;
+    vu->stop_fd = p->hub ? hub_stop_fd(p->hub) : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (vu->stop_fd < 0) {
         err = -errno;
+        vu_free(vu);
+        return err;
+    }
+    if (p->hub && (err = hub_add(p->hub, vu)) < 0) {
         vu_free(vu);
         return err;
     }
@@ -324,7 +389,7 @@ void vu_free(struct vu *vu)
         queue_destroy(&vu->queue[i]);
     if (vu->listen_fd >= 0)
         close(vu->listen_fd);
-    if (vu->stop_fd >= 0)
+    if (vu->stop_fd >= 0 && !vu->stop_is_hubs)
         close(vu->stop_fd);
     keep_unmap(vu->keep, vu->journal);
     free(vu);

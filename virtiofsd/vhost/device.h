@@ -9,6 +9,8 @@
  *   memory.c   guest memory;  guard.c  SIGBUS;  dirty.c  the migration log
  *   queue.c    life of one queue, and its used side
  *   worker.c   the loop that serves a queue, and its thread
+ *   crew.c     the threads that serve all queues of several devices
+ *   hub.c      the control side of several devices
  *
  * Who may touch what
  *
@@ -23,6 +25,7 @@
 #define VIOFS_VHOST_DEVICE_H
 
 #include "abi/virtio_fs.h"
+#include "host/pool.h"
 #include "vhost/dirty.h"
 #include "vhost/journal.h"
 #include "vhost/memory.h"
@@ -42,6 +45,10 @@ struct vu {
     bool again; /* the next message may have been handled by another process already */
     bool paced; /* ops->pause_ns() is asked */
     struct virtio_fs_config config;
+    struct crew *crew;     /* NULL: each queue has a thread */
+    struct pool_lane lane; /* its part of the crew */
+    const char *name;      /* one of several; NULL: the only one */
+    bool stop_is_hubs;     /* stop_fd is */
     struct keep *keep;
     struct journal *journal;
     uint64_t slots[JOURNAL_SLOTS / 64]; /* of kept files behind guest memory: in use */
@@ -76,6 +83,19 @@ void device_drain(struct vu *vu);
 
 /** device_reset() - RESET_DEVICE: stop all queues, forget the FUSE session; memory stays */
 void device_reset(struct vu *vu);
+
+/** device_begin() - a front end has connected; @conn is taken over. device_end() is due. Return: 0, -ENOMEM. */
+int device_begin(struct vu *vu, int conn);
+/**
+ * device_talk() - do what the front end says
+ * @linger_ms: return when it says nothing for so long; -1: wait
+ * Return: 1: it is still there; 0: it has left, or vu_stop(); -errno.
+ */
+int device_talk(struct vu *vu, int linger_ms);
+/** device_end() - the session is over. @err: what device_talk() returned. Return: 0 or -errno, logged. */
+int device_end(struct vu *vu, int err);
+/** device_accept() - take the connection that waits. Return: it; -EAGAIN: none for now; -errno. */
+int device_accept(struct vu *vu);
 
 /** device_serve() - speak with the front end on @conn (taken over) until it leaves or vu_stop() */
 int device_serve(struct vu *vu, int conn);

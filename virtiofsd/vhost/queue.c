@@ -90,13 +90,15 @@ static void give_order(struct vq *q, enum vq_order order)
     pthread_mutex_lock(&q->lock);
     atomic_store(&q->order, order);
     pthread_cond_broadcast(&q->changed);
+    if (order == VQ_RUN)
+        worker_run(q);
     pthread_mutex_unlock(&q->lock);
 }
 
 /** queue_order_park() - see queue.h */
 void queue_order_park(struct vq *q)
 {
-    if (!q->worker)
+    if (!queue_manned(q))
         return;
     give_order(q, VQ_PARK);
     worker_wake(q);
@@ -105,7 +107,7 @@ void queue_order_park(struct vq *q)
 /** queue_await_parked() - see queue.h */
 void queue_await_parked(struct vq *q)
 {
-    if (!q->worker)
+    if (!queue_manned(q))
         return;
     pthread_mutex_lock(&q->lock);
     while (!q->parked)
@@ -122,7 +124,7 @@ static uint32_t in_flight(const struct vq *q)
 /** queue_drain() - see queue.h; a request that does not end is complained about, hurried, and waited for */
 void queue_drain(struct vq *q, bool hurry)
 {
-    if (!q->worker)
+    if (!queue_manned(q))
         return; /* it never took a chain */
     queue_order_park(q);
     queue_await_parked(q);
@@ -317,7 +319,7 @@ bool vq_defer(struct vq *q, uint16_t head)
 void queue_reset(struct vq *q)
 {
     queue_stop(q, true);
-    if (q->worker) {
+    if (queue_manned(q)) {
         give_order(q, VQ_QUIT);
         worker_end(q);
     }
@@ -342,7 +344,7 @@ int queue_set_kick(struct vq *q, int fd)
     queue_order_park(q);
     queue_await_parked(q);
     close_kick(q);
-    if (!q->worker)
+    if (!queue_manned(q))
         err = worker_new(q);
     if (err == 0)
         err = worker_watch(q, fd);

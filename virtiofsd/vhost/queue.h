@@ -21,6 +21,7 @@
 #include "vhost/journal.h"
 #include "vhost/vhost.h"
 
+struct seat;
 struct worker;
 
 enum vq_order { VQ_PARK, VQ_RUN, VQ_QUIT };
@@ -55,9 +56,10 @@ struct vq {
     bool started, enabled;
     bool open; /* ring is valid */
     int kick_fd, err_fd;
-    bool kick_drain; /* a pipe or socket: must be emptied to signal again */
-    bool logging;    /* the dirty log is in force */
-    struct worker *worker;
+    bool kick_drain;       /* a pipe or socket: must be emptied to signal again */
+    bool logging;          /* the dirty log is in force */
+    struct worker *worker; /* its own thread, or */
+    struct seat *seat;     /* its place in the crew; written under the lock */
 
     /* avail side: the worker's while it runs */
     struct ring_dev ring; /* the used side of it is under the lock */
@@ -72,9 +74,10 @@ struct vq {
 
     _Alignas(64) pthread_mutex_t lock;
     pthread_cond_t changed; /* order, parked, given */
-    bool parked;            /* the worker is at its safe point; true without a worker */
-    bool draining;          /* the control thread waits for given to reach taken */
-    atomic_uint given;      /* chains given back or deferred; written under the lock */
+    bool
+        parked; /* the worker is at its safe point; true without one, and while no crew thread serves it */
+    bool draining;     /* the control thread waits for given to reach taken */
+    atomic_uint given; /* chains given back or deferred; written under the lock */
     struct vq_deferred deferred;
 
     _Alignas(64) pthread_mutex_t call_lock; /* call_fd is not closed while it is held */
@@ -157,6 +160,12 @@ void queue_call(struct vq *q);
 /** queue_break() - worker: the ring cannot be used any more; @why: for the log, or NULL */
 void queue_break(struct vq *q, const char *why);
 
+/** queue_manned() - is there somebody who serves it? */
+static inline bool queue_manned(const struct vq *q)
+{
+    return q->worker || q->seat;
+}
+
 /** worker_new() - thread for @q, parked. Return: 0 or -errno. */
 int worker_new(struct vq *q);
 /** worker_end() - end and join it; the queue is parked. Without a worker: nothing. */
@@ -164,6 +173,8 @@ void worker_end(struct vq *q);
 /** worker_watch(), worker_unwatch() - the kick descriptor; the worker is parked */
 int worker_watch(struct vq *q, int kick_fd);
 void worker_unwatch(struct vq *q, int kick_fd);
+/** worker_run() - under the lock: the order is VQ_RUN now; only the crew needs to be told */
+void worker_run(struct vq *q);
 /** worker_wake() - make a sleeping worker look at its order */
 void worker_wake(struct vq *q);
 

@@ -30,6 +30,7 @@
 #define VU_UNTIL_WOKEN UINT64_MAX
 #define VU_MAX_QUEUES  65 /* hiprio and 64 request queues */
 
+struct hub;
 struct keep;
 struct vu;
 struct vq;
@@ -112,6 +113,8 @@ struct vu_params {
     bool paced;          /* ops->pause_ns() is to be asked */
     const struct vu_ops *ops;
     void *ctx;
+    struct hub *hub;  /* NULL: vu_run() serves it alone, with a thread for each queue; see hub.h */
+    const char *name; /* with a hub: for the log; lives on */
 };
 
 /**

@@ -44,32 +44,16 @@
 #include "host/clock.h"
 #include "host/log.h"
 #include "host/thread.h"
+#include "vhost/crew.h"
 #include "vhost/device.h"
-#include "vhost/lookout.h"
+#include "vhost/worker.h"
 
-#define BATCH_CHAINS 32u
-#define BATCH_BYTES  (128u * 1024u)
+#define BATCH_BYTES (128u * 1024u)
 
 #define VQ_HIPRIO        0u
 #define LONGEST_PAUSE_MS 1000 /* then it asks again */
 
 enum { EVENT_WAKE, EVENT_KICK };
-
-/* Made and joined by the control thread; everything else is the worker's own. */
-struct worker {
-    struct vq *q;
-    pthread_t id;
-    int epoll_fd;
-    int wake_fd;  /* eventfd of ours */
-    void *thread; /* the server's, from thread_begin() */
-    unsigned n_done;
-    unsigned n_served; /* in this batch, kept ones too */
-    uint64_t moved;    /* bytes in this batch */
-    uint64_t pause_ns; /* before the next chain, as told by pause_ns() */
-    struct lookout lookout;
-    struct vq_done done[BATCH_CHAINS];
-    struct ring_chain chain;
-};
 
 /* ---- serving -------------------------------------------------------------------------------- */
 
@@ -284,6 +268,36 @@ static void run(struct vq *q, struct worker *w)
     }
 }
 
+/* Like run(), but it returns when there is nothing to do, and when others want the thread. */
+enum turn_end worker_turn(struct vq *q, struct worker *w)
+{
+    uint64_t end = clock_ns() + TURN_NS;
+
+    if (q->kick_drain)
+        empty_pipe(q->kick_fd);
+    no_kicks(q);
+    serve_deferred(q, w);
+    while (!told_to_stop(q)) {
+        int r = 0;
+        if (ring_dev_waiting(&q->ring) > 0)
+            r = serve_batch(q, w);
+        else if (crew_is_crowded(q) || !look_for_work(q, w)) {
+            if (!want_kick(q))
+                return TURN_IDLE;
+            no_kicks(q);
+        }
+        if (__builtin_expect(w->pause_ns != 0, 0))
+            return TURN_PAUSED;
+        if (__builtin_expect(r < 0, 0)) {
+            queue_break(q, reason(q->vu, r));
+            return TURN_OVER;
+        }
+        if (clock_ns() > end && crew_is_crowded(q))
+            return TURN_MORE;
+    }
+    return TURN_OVER;
+}
+
 /* ---- the thread ------------------------------------------------------------------------------ */
 
 /* The safe point. Return: true to run, false to end. */
@@ -345,6 +359,10 @@ int worker_new(struct vq *q)
     struct worker *w = calloc(1, sizeof(*w));
     int err;
 
+    if (q->vu->crew) {
+        free(w);
+        return seat_new(q);
+    }
     if (!w)
         return -ENOMEM;
     w->q = q;
@@ -379,26 +397,39 @@ void worker_end(struct vq *q)
 /** worker_watch() - see queue.h. A descriptor that cannot be polled is -EPERM. */
 int worker_watch(struct vq *q, int kick_fd)
 {
+    if (q->seat)
+        return seat_watch(q, kick_fd);
     return watch(q->worker, kick_fd, EVENT_KICK);
 }
 
 /** worker_unwatch() - see queue.h. Closing is not enough: the front end has the same open file. */
 void worker_unwatch(struct vq *q, int kick_fd)
 {
-    epoll_ctl(q->worker->epoll_fd, EPOLL_CTL_DEL, kick_fd, NULL);
+    int epoll_fd = q->seat ? seat_epoll_fd(q) : q->worker->epoll_fd;
+    epoll_ctl(epoll_fd, EPOLL_CTL_DEL, kick_fd, NULL);
 }
 
 /** worker_wake() - see queue.h */
 void worker_wake(struct vq *q)
 {
-    eventfd_write(q->worker->wake_fd, 1);
+    if (q->worker)
+        eventfd_write(q->worker->wake_fd, 1);
+}
+
+/** worker_run() - see queue.h; a thread of its own sees it by itself */
+void worker_run(struct vq *q)
+{
+    if (q->seat)
+        seat_call(q);
 }
 
 /** vq_wake() - see vhost.h; under the lock the worker does not go */
 void vq_wake(struct vq *q)
 {
     pthread_mutex_lock(&q->lock);
-    if (q->worker)
+    if (q->seat)
+        seat_call(q);
+    else if (q->worker)
         worker_wake(q);
     pthread_mutex_unlock(&q->lock);
 }
