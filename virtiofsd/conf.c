@@ -11,6 +11,10 @@
  *   The command line is walked twice: first only --config acts, so that files come before everything
  *   the command line says, wherever it says it. Later words win over earlier ones.
  *
+ *   A file may have sections, "[share NAME]": then files are read twice, first what stands before the sections,
+ *   which all shares have in common, then the sections, each onto a copy of that; and the command line is applied
+ *   to each share (conf_share.c).
+ *
  *   A -o list is divided at commas; a doubled comma is a comma of a value, which is how libvirt writes
  *   a path that has one. The first '=' ends the name, further ones belong to the value.
  *
@@ -90,7 +94,9 @@ static int apply(struct conf_reader *r, const struct conf_option *o, bool negati
         return conf_fail(r, "needs a value (%s)", o->arg ? o->arg : o->words[0].word);
     if (r->files_only != (o->set == conf_set_config) && r->rank == RANK_COMMAND)
         return 0;
-    int err = o->set(r, o, value);
+    int err = conf_fits_here(r, o);
+    if (!err)
+        err = o->set(r, o, value);
     if (!err)
         r->set_by[o - conf_options] = (uint8_t)r->rank;
     return err;
@@ -220,12 +226,27 @@ static int read_line(struct conf_reader *r, const char *file, unsigned line_no, 
 
     snprintf(r->where, sizeof(r->where), "%.400s:%u: %.64s", file, line_no, name);
     if (!o)
-        return conf_fail(r, "no such option; lines are 'name = value', as explained in man "
-                            "virtiofsd, one share a file");
+        return conf_fail(
+            r, "no such option; lines are 'name = value' or '[share NAME]', as explained in "
+               "man virtiofsd");
     if (o->set == conf_set_config || o->set == conf_set_help || o->set == conf_set_version ||
         o->set == conf_set_capabilities)
         return conf_fail(r, "belongs on the command line, not into a file");
     return apply(r, o, negative, value ? trim(value) : NULL);
+}
+
+/* What stands before the first section in the first pass, the sections in the second. */
+static int read_part(struct conf_reader *r, const struct conf_part *common, const char *file,
+                     unsigned line_no, char *text, bool *in_section)
+{
+    if (*text == '[')
+        *in_section = true;
+    if (*in_section != r->sections || !*text || *text == '#') {
+        r->has_sections = r->has_sections || *in_section;
+        return 0;
+    }
+    snprintf(r->where, sizeof(r->where), "%.400s:%u: %.64s", file, line_no, text);
+    return *text == '[' ? conf_begin_share(r, common, text) : read_line(r, file, line_no, text);
 }
 
 /** conf_set_config() - read a file of options, below the command line in rank */
@@ -234,9 +255,12 @@ int conf_set_config(struct conf_reader *r, const struct conf_option *o, const ch
     cleanup_free char *line = NULL;
     size_t size = 0;
     unsigned line_no = 0;
+    bool in_section = false;
+    struct conf_part common = {.conf = *r->conf};
     int err = 0;
 
     (void)o;
+    memcpy(common.set_by, r->set_by, sizeof(common.set_by));
     FILE *f = fopen(value, "re");
     if (!f)
         return conf_fail(r, "%s: %s", value, strerror(errno));
@@ -244,13 +268,12 @@ int conf_set_config(struct conf_reader *r, const struct conf_option *o, const ch
     errno = 0;
     while (!err && getline(&line, &size, f) >= 0) {
         line_no++;
-        char *text = trim(line);
-        if (*text && *text != '#')
-            err = read_line(r, value, line_no, text);
+        err = read_part(r, &common, value, line_no, trim(line), &in_section);
         errno = 0;
     }
     int read_err = errno;
     r->rank = RANK_COMMAND;
+    conf_end_share(r, &common);
     if (!err && !feof(f)) {
         snprintf(r->where, sizeof(r->where), "--config");
         err = conf_fail(r, "%s: %s", value, strerror(read_err));
@@ -280,46 +303,140 @@ static void set_defaults(struct conf *conf)
     };
 }
 
-int conf_read(struct conf *conf, const struct conf_env *env, int argc, char **argv)
+/* The command line for one share: the only one, or one of those of a file. */
+static int read_command(struct conf_reader *r, int argc, char **argv)
 {
-    struct conf_reader r = {.conf = conf, .env = env, .rank = RANK_COMMAND};
+    int err = read_arguments(r, argc, argv);
+
+    if (!err && r->capabilities && !r->done) {
+        conf_print_capabilities();
+        r->done = true;
+    }
+    if (!err && !r->done)
+        err = conf_check(r);
+    return err;
+}
+
+/* The same for each of several. */
+static int read_command_of_parts(struct conf_reader *r, int argc, char **argv)
+{
+    int err = 0;
+
+    for (size_t i = 0; i < r->n_parts && !err && !r->done; i++) {
+        r->conf = &r->part[i].conf;
+        memcpy(r->set_by, r->part[i].set_by, sizeof(r->set_by));
+        err = read_command(r, argc, argv);
+    }
+    return err || r->done ? err : conf_check_shares(r);
+}
+
+/* Files first, then the command line. Return: 0 or -EINVAL; the shares are in r->part if there are sections. */
+static int read_all(struct conf_reader *r, int argc, char **argv)
+{
     int err;
 
-    set_defaults(conf);
-    r.files_only = true;
-    err = read_arguments(&r, argc, argv);
-    r.files_only = false;
-    if (!err)
-        err = read_arguments(&r, argc, argv);
-    if (!err && r.capabilities && !r.done) {
-        conf_print_capabilities();
-        r.done = true;
+    r->files_only = true;
+    err = read_arguments(r, argc, argv);
+    if (!err && r->has_sections) {
+        r->sections = true;
+        err = read_arguments(r, argc, argv);
     }
+    r->files_only = false;
+    if (err)
+        return err;
+    return r->has_sections ? read_command_of_parts(r, argc, argv) : read_command(r, argc, argv);
+}
+
+/* Give the caller what was read. Return: 0 or -ENOMEM. */
+static int hand_over(struct conf_shares *shares, struct conf_reader *r, const struct conf *only)
+{
+    shares->n = r->has_sections ? r->n_parts : 1;
+    shares->at = calloc(shares->n, sizeof(*shares->at));
+    if (!shares->at)
+        return -ENOMEM;
+    for (size_t i = 0; i < shares->n; i++)
+        shares->at[i] = r->has_sections ? r->part[i].conf : *only;
+    return 0;
+}
+
+int conf_read_shares(struct conf_shares *shares, const struct conf_env *env, int argc, char **argv)
+{
+    struct conf common;
+    struct conf_reader r = {.conf = &common, .common = &common, .env = env, .rank = RANK_COMMAND};
+
+    *shares = (struct conf_shares){0};
+    set_defaults(&common);
+    int err = read_all(&r, argc, argv);
+    bool run = !err && !r.done;
+    if (run)
+        err = hand_over(shares, &r, &common);
+    if (!run || err || r.has_sections)
+        conf_free(&common);
+    for (size_t i = 0; i < r.n_parts && (!run || err); i++)
+        conf_free(&r.part[i].conf);
+    free(r.part);
     if (!err && r.done)
         return fflush(stdout) == 0 ? CONF_DONE : -EINVAL;
-    if (!err)
-        err = conf_check(&r);
-    return err ? err : CONF_RUN;
+    return err ? -EINVAL : CONF_RUN;
+}
+
+int conf_read(struct conf *conf, const struct conf_env *env, int argc, char **argv)
+{
+    struct conf_shares shares;
+    int r = conf_read_shares(&shares, env, argc, argv);
+
+    set_defaults(conf);
+    if (r != CONF_RUN)
+        return r;
+    if (shares.n == 1 && !shares.at[0].name) {
+        *conf = shares.at[0];
+        free(shares.at);
+        return r;
+    }
+    conf_free_shares(&shares);
+    return -EINVAL;
+}
+
+static struct conf_env env_of_process(struct notify_fds *fds)
+{
+    notify_listen_fds(fds);
+    return (struct conf_env){.euid = geteuid(),
+                             .activated_fd = fds->n == 0   ? NOTIFY_NO_SOCKET
+                                             : fds->n == 1 ? fds->first
+                                                           : NOTIFY_MANY_SOCKETS,
+                             .activated = fds};
+}
+
+int conf_parse_shares(struct conf_shares *shares, int argc, char **argv)
+{
+    struct notify_fds fds;
+    struct conf_env env = env_of_process(&fds);
+    int r = conf_read_shares(shares, &env, argc, argv);
+
+    for (size_t i = 0; r == CONF_RUN && i < shares->n; i++) {
+        if (conf_check_source(&shares->at[i]) < 0)
+            r = -EINVAL;
+    }
+    notify_free_fds(&fds);
+    if (r != CONF_RUN)
+        conf_free_shares(shares);
+    return r;
 }
 
 int conf_parse(struct conf *conf, int argc, char **argv)
 {
-    struct conf_env env = {.euid = geteuid(), .activated_fd = notify_listen_fd()};
+    struct notify_fds fds;
+    struct conf_env env = env_of_process(&fds);
     int r = conf_read(conf, &env, argc, argv);
 
+    notify_free_fds(&fds);
     return r == CONF_RUN && conf_check_source(conf) ? -EINVAL : r;
 }
 
-void conf_free(struct conf *conf)
+void conf_free_shares(struct conf_shares *shares)
 {
-    const char *strings[] = {conf->source,       conf->socket_path, conf->socket_group, conf->tag,
-                             conf->stats_socket, conf->xattrmap,    conf->modcaps};
-
-    for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++)
-        free((char *)strings[i]);
-    free(conf->uid_map);
-    free(conf->gid_map);
-    free(conf->xlate_uid);
-    free(conf->xlate_gid);
-    *conf = (struct conf){.listen_fd = -1};
+    for (size_t i = 0; i < shares->n; i++)
+        conf_free(&shares->at[i]);
+    free(shares->at);
+    *shares = (struct conf_shares){0};
 }

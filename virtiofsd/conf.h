@@ -2,7 +2,7 @@
 /*
  * conf.h - what the administrator asked for
  *
- * One struct, filled once by conf_parse() from the command line and --config files, read-only after
+ * One struct a share, filled once from the command line and --config files, read-only after
  * that and shared by every thread. Strings live as long as the process.
  */
 #ifndef VIOFS_CONF_H
@@ -97,8 +97,27 @@ struct conf {
 
 enum conf_action { CONF_RUN, CONF_DONE /* --help and the like: printed, exit 0 */ };
 
+/*
+ * All shares of the process, at least one. What a process has only once (sandbox, log, statistics ...) is the same in
+ * each. Without sections in a file there is one share, without a name.
+ */
+struct conf_shares {
+    struct conf *at;
+    size_t n;
+};
+#define CONF_MAX_SHARES 4096
+
 /**
- * conf_parse() - read the command line
+ * conf_parse_shares() - read the command line, which may name files with several shares
+ * @shares: filled when CONF_RUN is returned; to be freed then
+ *
+ * Prints its own errors as conf_parse() does. Return: as conf_parse().
+ */
+int conf_parse_shares(struct conf_shares *shares, int argc, char **argv);
+void conf_free_shares(struct conf_shares *shares);
+
+/**
+ * conf_parse() - read a command line of one share without a name
  * @conf: filled, defaults included
  *
  * Prints its own errors (naming the option and the next step) to stderr.

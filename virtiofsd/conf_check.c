@@ -21,7 +21,10 @@
 /* Report a problem of the option @name, which no longer is the one being read. */
 static int complain(struct conf_reader *r, const char *name, const char *text)
 {
-    snprintf(r->where, sizeof(r->where), "--%s", name);
+    if (r->conf->name)
+        snprintf(r->where, sizeof(r->where), "share %s: %s", r->conf->name, name);
+    else
+        snprintf(r->where, sizeof(r->where), "--%s", name);
     return conf_fail(r, "%s", text);
 }
 
@@ -42,6 +45,22 @@ static int check_cache(struct conf_reader *r)
     return 0;
 }
 
+/* One of several shares takes the socket from systemd that has its name. */
+static void take_named(struct conf_reader *r)
+{
+    const struct notify_fds *fds = r->env->activated;
+    struct conf *c = r->conf;
+
+    for (int i = 0; fds && i < fds->n; i++) {
+        if (strcmp(notify_fd_name(fds, i), c->name) != 0)
+            continue;
+        drop(&c->socket_path);
+        drop(&c->socket_group);
+        c->listen_fd = fds->first + i;
+        c->activated = true;
+    }
+}
+
 /* A socket from systemd, in place of what a file says. */
 static int take_activated(struct conf_reader *r)
 {
@@ -50,6 +69,10 @@ static int take_activated(struct conf_reader *r)
                         : conf_rank_of(r, "socket-path") == RANK_COMMAND ? "socket-path"
                                                                          : NULL;
 
+    if (c->name) {
+        take_named(r);
+        return 0;
+    }
     if (r->env->activated_fd == NOTIFY_NO_SOCKET)
         return 0;
     if (other)
@@ -98,6 +121,26 @@ static int check_socket(struct conf_reader *r)
                         "its permissions already; set them where it is made");
     if (c->socket_path && c->stats_socket && strcmp(c->socket_path, c->stats_socket) == 0)
         return complain(r, "stats-socket", "is the same path as --socket-path; use another");
+    return 0;
+}
+
+/* What one of several shares has or cannot have. */
+static int check_share(struct conf_reader *r)
+{
+    struct conf *c = r->conf;
+
+    if (!c->name)
+        return 0;
+    if (!c->keep_listening && conf_rank_of(r, "keep-listening") != RANK_DEFAULT)
+        return complain(r, "keep-listening",
+                        "several shares always wait for the next guest: leave it out");
+    c->keep_listening = true;
+    if (c->supervise)
+        return complain(r, "supervise",
+                        "a supervisor has one share so far: give this one a process of its own");
+    if (c->watch == WATCH_FANOTIFY)
+        return complain(r, "watch",
+                        "fanotify is for a share with a process of its own: use inotify here");
     return 0;
 }
 
@@ -189,7 +232,8 @@ int conf_check(struct conf_reader *r)
     if (!c->source)
         return complain(r, "shared-dir",
                         "nothing to share: add --shared-dir DIR (or -o source=DIR)");
-    if ((err = check_cache(r)) || (err = check_socket(r)) || (err = check_attributes(r)) ||
+    if ((err = check_share(r)) || (err = check_cache(r)) || (err = check_socket(r)) ||
+        (err = check_attributes(r)) ||
         (err = check_idmap(r, "uid-map", c->uid_map, c->n_uid_map)) ||
         (err = check_idmap(r, "gid-map", c->gid_map, c->n_gid_map)) ||
         (err = check_xlate(r, "translate-uid", c->xlate_uid, c->n_xlate_uid)) ||
@@ -203,18 +247,21 @@ int conf_check_source(struct conf *conf)
     const char *source = conf->source;
     char *path = realpath(source, NULL);
     struct stat st;
+    char where[128] = "--shared-dir";
 
+    if (conf->name)
+        snprintf(where, sizeof(where), "share %s: shared-dir", conf->name);
     if (!path || stat(path, &st) < 0) {
-        fprintf(stderr, "virtiofsd: --shared-dir: %s: %s; create it, or correct the path\n", source,
+        fprintf(stderr, "virtiofsd: %s: %s: %s; create it, or correct the path\n", where, source,
                 strerror(errno));
         free(path);
         return -EINVAL;
     }
     if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode)) {
         fprintf(stderr,
-                "virtiofsd: --shared-dir: %s is neither a directory nor a regular file; "
+                "virtiofsd: %s: %s is neither a directory nor a regular file; "
                 "share the directory that holds it\n",
-                source);
+                where, source);
         free(path);
         return -EINVAL;
     }

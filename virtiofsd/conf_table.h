@@ -53,6 +53,8 @@ struct conf_option {
     const struct conf_word *words; /* of enumerations, ends with a NULL word */
     const char *arg;               /* how --help calls the value; NULL: the words, or none */
     const char *help;              /* one line; of a hidden row: why it is refused */
+    const char *process; /* why a process has it only once; NULL: each share has its own */
+    bool own;            /* what no two shares have alike: not for the command line of several */
 };
 
 extern const struct conf_option conf_options[];
@@ -60,19 +62,32 @@ extern const size_t conf_n_options;
 #define CONF_MAX_OPTIONS 96
 
 /* Who said it; a higher rank wins. */
-enum conf_rank { RANK_DEFAULT, RANK_FILE, RANK_COMMAND };
+enum conf_rank { RANK_DEFAULT, RANK_COMMON /* above the sections */, RANK_FILE, RANK_COMMAND };
 
 /* What parsing needs to know of the process, so that tests can be somebody else. */
 struct conf_env {
     uid_t euid;
-    int activated_fd; /* what notify_listen_fd() returned: a socket from systemd, or none */
+    int activated_fd; /* a socket from systemd, NOTIFY_NO_SOCKET or NOTIFY_MANY_SOCKETS */
+    const struct notify_fds *activated; /* all of them with their names; NULL: none */
+};
+
+/* What is known of a share while it is read, or of what all have in common. */
+struct conf_part {
+    struct conf conf;
+    uint8_t set_by[CONF_MAX_OPTIONS]; /* enum conf_rank, by row */
 };
 
 struct conf_reader {
     struct conf *conf;
     const struct conf_env *env;
-    enum conf_rank rank;              /* of what is being read now */
-    bool files_only;                  /* first pass over the command line: only --config acts */
+    enum conf_rank rank;    /* of what is being read now */
+    bool files_only;        /* first passes over the command line: only --config acts */
+    bool sections;          /* of these the second one: only sections act */
+    bool has_sections;      /* there is one in some file */
+    bool in_share;          /* conf is that of the last part */
+    struct conf *common;    /* conf when it is not */
+    struct conf_part *part; /* of the shares that have a section */
+    size_t n_parts;
     bool capabilities;                /* --print-capabilities was seen */
     bool done;                        /* --help or --version was printed */
     uint8_t set_by[CONF_MAX_OPTIONS]; /* enum conf_rank, by row */
@@ -95,6 +110,23 @@ int conf_read(struct conf *conf, const struct conf_env *env, int argc, char **ar
 
 /** conf_check() - conflicts between options, and what one implies for another. Return: 0 or -EINVAL. */
 int conf_check(struct conf_reader *r);
+
+/** conf_read_shares() - the same for any number of shares. Return: as conf_parse_shares(). */
+int conf_read_shares(struct conf_shares *shares, const struct conf_env *env, int argc, char **argv);
+
+/* ---- conf_share.c ------------------------------------------------------------------------------- */
+
+/** conf_begin_share() - a line "[share NAME]": what is read now is about it. @common: what stands before the first
+ *  Return: 0 or -EINVAL. */
+int conf_begin_share(struct conf_reader *r, const struct conf_part *common, char *line);
+/** conf_end_share() - the file has ended, and with it the last section */
+void conf_end_share(struct conf_reader *r, struct conf_part *common);
+/** conf_fits_here() - may this option stand where it stands? Return: 0 or -EINVAL. */
+int conf_fits_here(const struct conf_reader *r, const struct conf_option *o);
+/** conf_check_shares() - what two shares must not have in common. Return: 0 or -EINVAL. */
+int conf_check_shares(struct conf_reader *r);
+/** conf_copy() - a deep copy. Return: 0 or -ENOMEM, and @to is empty. */
+int conf_copy(struct conf *to, const struct conf *from);
 
 /** conf_check_source() - the share exists and is a directory or a file; its path made absolute */
 int conf_check_source(struct conf *conf);

@@ -19,7 +19,8 @@
  *   SIGTERM, SIGINT and SIGHUP end the service in good order, with exit status 0. Until there is
  *   something to end, they kill as usual.
  *
- *   What exists once a share is in share.c; here is what the process has once.
+ *   Several shares (sections of a configuration file) have a hub, which is the control side of all; one share without
+ *   a name runs by itself, with a thread for each queue. What exists once a share is in share.c; here is what the process has once.
  *
  * Ownership: struct daemon holds all parts; stop() releases them in reverse order.
  * Locks: none. stop_this is for the signal handler, and set once.
@@ -42,23 +43,44 @@
 #include "sandbox/sandbox.h"
 #include "share.h"
 #include "supervise.h"
+#include "vhost/hub.h"
+
+#define SHARE_MIN_FILES 256 /* of each of several shares, whatever there is */
+#define POOL_PART       8u  /* threads for requests that block, of the pool of several shares */
 
 struct daemon {
-    struct conf conf;
-    struct share share;
+    struct conf_shares conf;
+    struct share *share; /* conf.n of them */
     struct stats *stats;
     struct pool *pool;
     struct keep_worker *worker; /* of a supervisor; NULL: there is none */
+    struct hub *hub;            /* NULL: one share without a name, which runs by itself */
     int notify_fd;              /* service manager, or -1 */
     int ready_fd;               /* to the process that --daemonize keeps waiting, or -1 */
 };
 
+/* Of these there is one. */
 static struct vu *stop_this;
+static struct hub *stop_all;
 
 static void on_signal(int sig)
 {
     (void)sig;
-    vu_stop(stop_this);
+    if (stop_all)
+        hub_stop(stop_all);
+    else
+        vu_stop(stop_this);
+}
+
+/* Options that all shares have in common. */
+static const struct conf *process_conf(const struct daemon *d)
+{
+    return &d->conf.at[0];
+}
+
+static bool has_sections(const struct daemon *d)
+{
+    return process_conf(d)->name;
 }
 
 /* For steps that do not print their own errors. Return: @err. */
@@ -97,8 +119,9 @@ static int fill_standard_fds(void)
 }
 
 /* In the background there is only syslog to speak to. */
-static int open_log(struct conf *conf)
+static int open_log(struct conf_shares *shares)
 {
+    struct conf *conf = &shares->at[0]; /* the process that waits outside reads this one, too */
     int err = log_init(conf->log_level, conf->syslog || conf->daemonize);
 
     if (err && conf->syslog) {
@@ -157,18 +180,23 @@ static int into_background(struct daemon *d)
     close(pipefd[0]);
     d->ready_fd = pipefd[1];
     setsid();
-    return d->conf.supervise ? 0
-                             : leave_terminal(); /* a supervisor's worker shall be heard first */
+    /* a supervisor's worker shall be heard first */
+    return process_conf(d)->supervise ? 0 : leave_terminal();
 }
 
 /* What needs the host's paths. Prints what goes wrong. */
 static int open_outside(struct daemon *d)
 {
-    const struct conf *c = &d->conf;
-    int err;
+    const struct conf *c = process_conf(d);
+    int err = 0;
 
     d->notify_fd = notify_open();
-    if ((err = share_open(&d->share)) < 0)
+    for (size_t i = 0; i < d->conf.n && !err; i++) {
+        log_share(d->conf.at[i].name);
+        err = share_open(&d->share[i]);
+    }
+    log_share(NULL);
+    if (err < 0)
         return err;
     if (c->stats_socket && (err = stats_new(&d->stats, d->worker ? NULL : c->stats_socket)) < 0) {
         log_error("--stats-socket: %s: %s; use a path that can be made there", c->stats_socket,
@@ -178,10 +206,63 @@ static int open_outside(struct daemon *d)
     return c->daemonize && chdir("/") < 0 ? check("--daemonize: /", -errno) : 0;
 }
 
+/* Into the sandbox; the shares' descriptors in it go to the shares. */
+static int enter_sandbox(struct daemon *d)
+{
+    cleanup_free struct sandbox *sb = calloc(d->conf.n, sizeof(*sb));
+    int err;
+
+    if (!sb)
+        return check("sandbox", -ENOMEM);
+    if (has_sections(d))
+        err = sandbox_enter_shares(&d->conf, sb);
+    else
+        err = sandbox_enter(process_conf(d), sb);
+    if (!err)
+        err = sandbox_lock_shares(&d->conf, sb);
+    for (size_t i = 0; i < d->conf.n; i++)
+        d->share[i].sandbox = sb[i];
+    return err;
+}
+
+/* An even part of what the process may have; a little more than that where there is not enough. */
+static int64_t files_of_each(const struct daemon *d, int64_t nofile)
+{
+    int64_t n = (int64_t)d->conf.n, part = nofile / n;
+
+    if (part >= SHARE_MIN_FILES || n == 1)
+        return part;
+    log_warn("%lld open files for %lld shares: each may use %d, and if all did there would not be "
+             "enough; raise "
+             "--rlimit-nofile (LimitNOFILE= of a systemd unit)",
+             (long long)nofile, (long long)n, SHARE_MIN_FILES);
+    return SHARE_MIN_FILES;
+}
+
+static int start_shares(struct daemon *d, int64_t nofile)
+{
+    struct share_means means = {.nofile = files_of_each(d, nofile), .pool = d->pool, .hub = d->hub};
+    int err = 0;
+
+    if (d->hub)
+        means.pool_most = POOL_PART;
+    for (size_t i = 0; i < d->conf.n && !err; i++) {
+        const char *name = d->conf.at[i].name;
+        log_share(name);
+        means.stats = d->stats;
+        if (d->stats && name)
+            err = check("statistics", stats_share(&means.stats, d->stats, name));
+        if (!err)
+            err = share_start(&d->share[i], &means);
+    }
+    log_share(NULL);
+    return err;
+}
+
 /* Everything up to the moment when a guest may connect. Prints what goes wrong. */
 static int start(struct daemon *d)
 {
-    const struct conf *c = &d->conf;
+    const struct conf *c = process_conf(d);
     int err;
 
     if ((err = open_outside(d)) < 0)
@@ -189,15 +270,15 @@ static int start(struct daemon *d)
     int64_t nofile = sandbox_limits(c);
     if (nofile < 0)
         return (int)nofile;
-    if ((err = sandbox_enter(c, &d->share.sandbox)) < 0 ||
-        (err = sandbox_lock(c, &d->share.sandbox)) < 0 ||
-        (err = check("threads", server_pool(&d->pool, c))) < 0)
+    if ((err = enter_sandbox(d)) < 0 || (err = check("threads", server_pool(&d->pool, c))) < 0)
         return err;
-    struct share_means means = {.stats = d->stats, .nofile = nofile, .pool = d->pool};
-    if ((err = share_start(&d->share, &means)) < 0)
+    if (has_sections(d) && (err = check("threads", hub_new(&d->hub, &server_ops))) < 0)
         return err;
-    stop_this = d->share.vu;
-    if (d->worker && (err = worker_take_turn(d->worker, &d->share, d->stats)) < 0)
+    if ((err = start_shares(d, nofile)) < 0)
+        return err;
+    stop_all = d->hub;
+    stop_this = d->share[0].vu;
+    if (d->worker && (err = worker_take_turn(d->worker, &d->share[0], d->stats)) < 0)
         return err;
     if ((err = check("signals", on_ending_signals(on_signal))) < 0)
         return err;
@@ -221,10 +302,21 @@ static void stop(struct daemon *d)
     on_ending_signals(SIG_IGN); /* it ends already */
     if (d->stats)
         stats_stop(d->stats); /* its gauges read the parts that go now */
+    hub_free(d->hub);
     pool_free(d->pool);
-    share_stop(&d->share);
+    for (size_t i = 0; i < d->conf.n; i++)
+        share_stop(&d->share[i]);
     stats_free(d->stats);
-    conf_free(&d->conf);
+    free(d->share);
+    conf_free_shares(&d->conf);
+}
+
+/* Serve until told to stop, or until the guest of the only share has left. */
+static int serve(struct daemon *d)
+{
+    if (d->hub)
+        return hub_run(d->hub);
+    return check("connection to the virtual machine", vu_run(d->share[0].vu));
 }
 
 /* The first worker serves. */
@@ -232,16 +324,17 @@ static void supervisor_ready(void *ctx)
 {
     struct daemon *d = ctx;
 
-    if (d->conf.daemonize)
+    if (process_conf(d)->daemonize)
         check("--daemonize", leave_terminal());
     say_ready(d);
 }
 
+/* Of a supervisor there is one share only (conf_check.c). */
 static int be_worker(struct daemon *d, int keep_fd)
 {
     int err = keep_worker_new(&d->worker, keep_fd, 1);
 
-    d->share.keep = keep_of_share(d->worker, 0);
+    d->share[0].keep = keep_of_share(d->worker, 0);
     return err;
 }
 
@@ -250,29 +343,33 @@ int main(int argc, char **argv)
     static struct daemon d = {.notify_fd = -1, .ready_fd = -1};
     int keep_fd = keep_worker_descriptor();
     int err = fill_standard_fds();
-    int what = err ? err : conf_parse(&d.conf, argc, argv);
+    int what = err ? err : conf_parse_shares(&d.conf, argc, argv);
 
     if (what == CONF_DONE)
         return EXIT_SUCCESS;
     if (what < 0)
         return EXIT_FAILURE;
-    share_init(&d.share, &d.conf);
+    d.share = calloc(d.conf.n, sizeof(*d.share));
+    if (!d.share)
+        return EXIT_FAILURE;
+    for (size_t i = 0; i < d.conf.n; i++)
+        share_init(&d.share[i], &d.conf.at[i]);
     signal(SIGPIPE, SIG_IGN);
     if (open_log(&d.conf) < 0)
         return EXIT_FAILURE;
-    if (d.conf.daemonize &&
+    if (process_conf(&d)->daemonize &&
         check("--daemonize", keep_fd < 0 ? into_background(&d) : leave_terminal()) < 0)
         return EXIT_FAILURE;
-    if (d.conf.supervise && keep_fd < 0) {
+    if (process_conf(&d)->supervise && keep_fd < 0) {
         d.notify_fd = notify_open();
-        return supervise(&d.conf, argv, d.notify_fd, supervisor_ready, &d);
+        return supervise(process_conf(&d), argv, d.notify_fd, supervisor_ready, &d);
     }
     if (keep_fd >= 0 && check("supervisor", be_worker(&d, keep_fd)) < 0)
         return EXIT_FAILURE;
     err = start(&d);
     if (!err) {
         say_ready(&d);
-        err = check("connection to the virtual machine", vu_run(d.share.vu));
+        err = serve(&d);
         if (err == VU_QUIESCED)
             _exit(EXIT_SUCCESS); /* everything is another process' now */
         keep_bye(d.worker);

@@ -98,7 +98,9 @@ int share_start(struct share *s, const struct share_means *means)
                           .keep_listening = s->conf->keep_listening,
                           .paced = server_paced(s->server),
                           .ops = &server_ops,
-                          .ctx = s->server};
+                          .ctx = s->server,
+                          .hub = means->hub,
+                          .name = s->conf->name};
     if ((err = check("vhost-user", vu_new(&s->vu, &p))) < 0)
         return err;
     if (stats &&

@@ -44,6 +44,7 @@ struct share_means {
     int64_t nofile;      /* descriptors that it may use */
     struct pool *pool;   /* for requests that block, or NULL */
     unsigned pool_most;  /* threads of it that the share may have at a time; 0: all */
+    struct hub *hub;     /* of several shares; NULL: vu_run() */
 };
 
 /**

@@ -26,6 +26,7 @@
 #include "host/notify.h"
 
 #define LISTEN_FDS_START 3
+#define LISTEN_FDS_MAX   65536
 
 int notify_open(void)
 {
@@ -56,17 +57,63 @@ void notify_send(int fd, const char *state)
         (void)!send(fd, state, strlen(state), MSG_NOSIGNAL);
 }
 
-int notify_listen_fd(void)
+/* "a:b:c" into "a\0b\0c\0", if there are @n. Return: it, or NULL. */
+static char *divide_names(const char *names, int n)
 {
-    const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
-    char me[24];
-    int fd = NOTIFY_NO_SOCKET;
+    char *copy = names ? strdup(names) : NULL;
+    int found = 1;
 
+    for (char *p = copy; p && *p; p++) {
+        if (*p == ':') {
+            *p = '\0';
+            found++;
+        }
+    }
+    if (copy && found == n)
+        return copy;
+    free(copy);
+    return NULL;
+}
+
+void notify_listen_fds(struct notify_fds *fds)
+{
+    const char *pid = getenv("LISTEN_PID"), *n = getenv("LISTEN_FDS");
+    char me[24];
+
+    *fds = (struct notify_fds){.first = LISTEN_FDS_START};
     snprintf(me, sizeof(me), "%ld", (long)getpid());
-    if (pid && fds && strcmp(pid, me) == 0 && strcmp(fds, "0") != 0)
-        fd = strcmp(fds, "1") == 0 ? LISTEN_FDS_START : NOTIFY_MANY_SOCKETS;
+    if (pid && n && strcmp(pid, me) == 0) {
+        char *end;
+        long count = strtol(n, &end, 10);
+        /* What cannot be read is more than one, of which nobody knows which is which. */
+        fds->n = *end || count < 0 || count > LISTEN_FDS_MAX ? 2 : (int)count;
+        fds->names = divide_names(getenv("LISTEN_FDNAMES"), fds->n);
+    }
     unsetenv("LISTEN_PID");
     unsetenv("LISTEN_FDS");
     unsetenv("LISTEN_FDNAMES");
-    return fd;
+}
+
+const char *notify_fd_name(const struct notify_fds *fds, int i)
+{
+    const char *name = fds->names;
+
+    while (name && i-- > 0)
+        name += strlen(name) + 1;
+    return name ? name : "";
+}
+
+void notify_free_fds(struct notify_fds *fds)
+{
+    free(fds->names);
+    fds->names = NULL;
+}
+
+int notify_listen_fd(void)
+{
+    struct notify_fds fds;
+
+    notify_listen_fds(&fds);
+    notify_free_fds(&fds);
+    return fds.n == 0 ? NOTIFY_NO_SOCKET : fds.n == 1 ? fds.first : NOTIFY_MANY_SOCKETS;
 }

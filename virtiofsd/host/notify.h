@@ -23,8 +23,20 @@ void notify_send(int fd, const char *state);
 #define NOTIFY_NO_SOCKET    (-1)
 #define NOTIFY_MANY_SOCKETS (-2)
 
+/* Sockets from systemd: descriptors first to first + n - 1. */
+struct notify_fds {
+    int first, n;
+    char *names; /* one after the other, each with its NUL; NULL: they have none */
+};
+
+/** notify_listen_fds() - the listening sockets that systemd opened for this process; removes the variables */
+void notify_listen_fds(struct notify_fds *fds);
+/** notify_fd_name() - name of the @i-th; "" when it has none */
+const char *notify_fd_name(const struct notify_fds *fds, int i);
+void notify_free_fds(struct notify_fds *fds);
+
 /**
- * notify_listen_fd() - the listening socket that systemd opened for this process
+ * notify_listen_fd() - the only one
  *
  * Removes the variables. Return: 3; NOTIFY_NO_SOCKET when there is none for this process;
  * NOTIFY_MANY_SOCKETS when there are several, of which we cannot know the one to use.

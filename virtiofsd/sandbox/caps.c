@@ -44,7 +44,7 @@ static const struct {
 };
 
 /* Capabilities to keep, as bits. */
-static uint64_t wanted_caps(const struct conf *conf, uint64_t held)
+static uint64_t wanted_caps(const struct conf *conf, bool handles, uint64_t held)
 {
     uint64_t want = 0;
 
@@ -52,7 +52,7 @@ static uint64_t wanted_caps(const struct conf *conf, uint64_t held)
         return held;
     for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++)
         want |= UINT64_C(1) << needed[i].cap;
-    if (conf->inode_file_handles != HANDLES_NEVER)
+    if (handles)
         want |= UINT64_C(1) << CAP_DAC_READ_SEARCH;
     return want;
 }
@@ -198,19 +198,24 @@ static int settle_handles(const struct conf *conf, struct sandbox *sb)
 
 /**
  * caps_limit() - permitted, effective and bounding set down to what the daemon uses
- * @sb: can_handles and can_setid are settled
+ * @sb: one for each share; can_handles and can_setid are settled
  *
  * Return: 0 or -errno (message printed).
  */
-int caps_limit(const struct conf *conf, struct sandbox *sb)
+int caps_limit(const struct conf_shares *shares, struct sandbox *sb)
 {
+    const struct conf *conf = &shares->at[0]; /* for what all have in common */
     uint64_t held, want;
+    bool handles = false;
     int err;
+
+    for (size_t i = 0; i < shares->n; i++)
+        handles = handles || shares->at[i].inode_file_handles != HANDLES_NEVER;
 
     if (capng_get_caps_process() < 0)
         return confine_fail(-EPERM, "capabilities cannot be read");
     held = held_caps();
-    want = wanted_caps(conf, held);
+    want = wanted_caps(conf, handles, held);
     err = modify_caps(conf->modcaps, &want, held);
     if (err)
         return err;
@@ -220,7 +225,12 @@ int caps_limit(const struct conf *conf, struct sandbox *sb)
     err = apply(want, capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP) > 0);
     if (err)
         return err;
-    if (!(want & UINT64_C(1) << CAP_SETUID) || !(want & UINT64_C(1) << CAP_SETGID))
-        sb->can_setid = false;
-    return settle_handles(conf, sb);
+    for (size_t i = 0; i < shares->n && !err; i++) {
+        if (!(want & UINT64_C(1) << CAP_SETUID) || !(want & UINT64_C(1) << CAP_SETGID))
+            sb[i].can_setid = false;
+        log_share(shares->at[i].name);
+        err = settle_handles(&shares->at[i], &sb[i]);
+    }
+    log_share(NULL);
+    return err;
 }

@@ -47,6 +47,11 @@ bool idmap_one_id(const struct conf *conf);
 int ids_drop_groups(void);
 
 int namespace_enter(const struct conf *conf, mode_t type, struct sandbox *sb);
+/** namespace_enter_shares(), chroot_enter_shares() - likewise for several shares */
+int namespace_enter_shares(const struct conf_shares *shares, struct sandbox *sb);
+int chroot_enter_shares(const struct conf_shares *shares, struct sandbox *sb);
+/** mounts_enter_shares() - each share becomes a detached tree of mounts, the root directory an empty one */
+int mounts_enter_shares(const struct conf_shares *shares, bool user_ns, struct sandbox *sb);
 int chroot_enter(const struct conf *conf, mode_t type, struct sandbox *sb);
 
 /** mounts_enter() - in a fresh mount namespace: the share becomes the root directory */
@@ -58,8 +63,8 @@ _Noreturn void parent_run(const struct conf *conf, pid_t child, int hold_fd,
 
 /* ---- caps.c -------------------------------------------------------------------------------- */
 
-/** caps_limit() - permitted, effective and bounding set down to what the daemon uses */
-int caps_limit(const struct conf *conf, struct sandbox *sb);
+/** caps_limit() - permitted, effective and bounding set down to what the daemon uses, for any number of shares */
+int caps_limit(const struct conf_shares *shares, struct sandbox *sb);
 /** caps_drop_all() */
 int caps_drop_all(void);
 

@@ -211,3 +211,50 @@ int mounts_enter(const struct conf *conf, mode_t type, bool user_ns, struct sand
     sb->mount_prefix = "";
     return 0;
 }
+
+/*
+ * One of several shares: a detached tree of mounts, with nothing above its root. Without open_tree(2) it is a
+ * descriptor of the directory, from which the kernel takes what is mounted in it when the host's tree goes.
+ */
+static int open_view(const struct conf *conf, struct sandbox *sb)
+{
+    sb->mount_prefix = "";
+    sb->root_fd = clone_share(conf, sb);
+    if (sb->root_fd != -ENOSYS)
+        return sb->root_fd < 0 ? sb->root_fd : 0;
+    log_info("sandbox: this kernel has no open_tree: what is mounted inside the share is not seen");
+    sb->root_fd = open(conf->source, O_PATH | O_CLOEXEC);
+    return sb->root_fd < 0 ? confine_fail(-errno, "the share cannot be opened") : 0;
+}
+
+/**
+ * mounts_enter_shares() - in a fresh mount namespace: an empty, read-only directory becomes the root
+ * @sb: of each share root_fd, nodev and mount_prefix are filled, and of the first proc_fd and mountinfo_fd
+ *
+ * The shares are in nobody's mount namespace: a ".." at the root of one leads nowhere, and no path leads from one to
+ * another. Return: 0 or -errno (message printed).
+ */
+int mounts_enter_shares(const struct conf_shares *shares, bool user_ns, struct sandbox *sb)
+{
+    cleanup_close int self = -1;
+    int err = 0;
+
+    if (mount(NULL, "/", NULL, MS_SLAVE | MS_REC, NULL) < 0)
+        return confine_fail(-errno, "mounts cannot be separated from the host's");
+    for (size_t i = 0; i < shares->n && !err; i++) {
+        log_share(shares->at[i].name);
+        err = open_view(&shares->at[i], &sb[i]);
+    }
+    log_share(NULL);
+    if (!err)
+        err = open_proc(user_ns, &self, sb);
+    if (!err && mount("tmpfs", STAGE, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY,
+                      "size=64k,mode=0555") < 0)
+        err = confine_fail(-errno, "no tmpfs for the root directory");
+    if (!err)
+        err = pivot();
+    if (err)
+        return err;
+    sb->mountinfo_fd = openat(self, "mountinfo", O_RDONLY | O_CLOEXEC);
+    return sb->mountinfo_fd < 0 ? confine_fail(-errno, "mountinfo cannot be opened") : 0;
+}

@@ -134,6 +134,20 @@ static int split(const struct conf *conf)
     return err;
 }
 
+/* Into namespaces of our own; on success in a child. */
+static int leave(const struct conf *conf, bool user_ns)
+{
+    int err = ids_drop_groups(); /* as root of the host, or not at all */
+
+    if (!err)
+        err = make_namespaces(conf, user_ns);
+    if (!err && user_ns)
+        err = ids_drop_groups(); /* as root of the user namespace */
+    if (!err)
+        err = split(conf);
+    return err;
+}
+
 /**
  * namespace_enter() - leave the host's namespaces
  * @type: S_IFDIR or S_IFREG, what the source is
@@ -144,16 +158,24 @@ static int split(const struct conf *conf)
 int namespace_enter(const struct conf *conf, mode_t type, struct sandbox *sb)
 {
     bool user_ns = idmap_wanted(conf);
-    int err = ids_drop_groups(); /* as root of the host, or not at all */
+    int err = leave(conf, user_ns);
 
     if (!err)
-        err = make_namespaces(conf, user_ns);
-    if (!err && user_ns)
-        err = ids_drop_groups(); /* as root of the user namespace */
-    if (!err)
-        err = split(conf);
-    if (!err)
         err = mounts_enter(conf, type, user_ns, sb);
+    if (!err && user_ns && idmap_one_id(conf))
+        sb->can_setid = false;
+    return err;
+}
+
+/** namespace_enter_shares() - likewise; proc_fd, mountinfo_fd and can_setid are those of the first */
+int namespace_enter_shares(const struct conf_shares *shares, struct sandbox *sb)
+{
+    const struct conf *conf = &shares->at[0]; /* for what all have in common */
+    bool user_ns = idmap_wanted(conf);
+    int err = leave(conf, user_ns);
+
+    if (!err)
+        err = mounts_enter_shares(shares, user_ns, sb);
     if (!err && user_ns && idmap_one_id(conf))
         sb->can_setid = false;
     return err;

@@ -66,23 +66,41 @@ int ids_drop_groups(void)
 }
 
 /* sandbox=none: only the descriptors. */
+static int open_view(const struct conf *conf, struct sandbox *sb)
+{
+    sb->root_fd = open(conf->source, O_PATH | O_CLOEXEC);
+    if (sb->root_fd < 0)
+        return confine_fail(-errno, "the share cannot be opened");
+    sb->mount_prefix = strcmp(conf->source, "/") == 0 ? "" : conf->source;
+    return 0;
+}
+
 static int none_enter(const struct conf *conf, struct sandbox *sb)
 {
     int err = ids_drop_groups();
 
     if (err)
         return err;
-    sb->root_fd = open(conf->source, O_PATH | O_CLOEXEC);
-    if (sb->root_fd < 0)
-        return confine_fail(-errno, "the share cannot be opened");
+    err = open_view(conf, sb);
+    if (err)
+        return err;
     sb->proc_fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (sb->proc_fd < 0)
         return confine_fail(-errno, "/proc/self/fd cannot be opened (is /proc mounted?)");
     sb->mountinfo_fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
     if (sb->mountinfo_fd < 0)
         return confine_fail(-errno, "mountinfo cannot be opened");
-    sb->mount_prefix = strcmp(conf->source, "/") == 0 ? "" : conf->source;
     return 0;
+}
+
+/* The same for several: what leads to the process is theirs in common. */
+static int none_enter_shares(const struct conf_shares *shares, struct sandbox *sb)
+{
+    int err = none_enter(&shares->at[0], &sb[0]);
+
+    for (size_t i = 1; i < shares->n && !err; i++)
+        err = open_view(&shares->at[i], &sb[i]);
+    return err;
 }
 
 /* What is shared: S_IFDIR or S_IFREG; or -errno (message printed). */
@@ -112,6 +130,57 @@ static int check_id_maps(const struct conf *conf)
         return -EINVAL;
     }
     return 0;
+}
+
+static int no_new_privs(void)
+{
+    umask(0); /* modes are the guest's business */
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? confine_fail(-errno, "no_new_privs") : 0;
+}
+
+/* All of them into one sandbox. */
+static int enter_shares(const struct conf_shares *shares, struct sandbox *sb)
+{
+    int err;
+
+    switch (shares->at[0].sandbox) {
+    case SANDBOX_NAMESPACE:
+        return namespace_enter_shares(shares, sb);
+    case SANDBOX_CHROOT:
+        err = ids_drop_groups();
+        return err ? err : chroot_enter_shares(shares, sb);
+    case SANDBOX_NONE:
+        return none_enter_shares(shares, sb);
+    }
+    return -EINVAL;
+}
+
+/** sandbox_enter_shares() - see sandbox.h */
+int sandbox_enter_shares(const struct conf_shares *shares, struct sandbox *sb)
+{
+    int err = check_id_maps(&shares->at[0]);
+
+    for (size_t i = 0; i < shares->n && !err; i++) {
+        sb[i] =
+            (struct sandbox){.root_fd = -1, .proc_fd = -1, .mountinfo_fd = -1, .can_setid = true};
+        log_share(shares->at[i].name);
+        int64_t type = source_type(&shares->at[i]);
+        err = type < 0 ? (int)type : 0;
+    }
+    log_share(NULL);
+#if SANITIZED
+    no_proc = shares->at[0].sandbox != SANDBOX_NONE;
+#endif
+    if (!err)
+        err = enter_shares(shares, sb);
+    for (size_t i = 1; i < shares->n && !err; i++) {
+        sb[i].proc_fd = sb[0].proc_fd;
+        sb[i].mountinfo_fd = sb[0].mountinfo_fd;
+        sb[i].can_setid = sb[0].can_setid;
+        if (!sb[i].mount_prefix)
+            sb[i].mount_prefix = "";
+    }
+    return err ? err : no_new_privs();
 }
 
 /**
@@ -150,10 +219,7 @@ int sandbox_enter(const struct conf *conf, struct sandbox *sb)
     if (err)
         return err;
 
-    umask(0); /* modes are the guest's business */
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-        return confine_fail(-errno, "no_new_privs");
-    return 0;
+    return no_new_privs();
 }
 
 /**
@@ -161,9 +227,16 @@ int sandbox_enter(const struct conf *conf, struct sandbox *sb)
  */
 int sandbox_lock(const struct conf *conf, struct sandbox *sb)
 {
-    int err = caps_limit(conf, sb);
+    return sandbox_lock_shares(&(struct conf_shares){(struct conf *)conf, 1}, sb);
+}
 
-    if (!err)
-        err = seccomp_lock(conf, sb);
-    return err;
+/** sandbox_lock_shares() - see sandbox.h */
+int sandbox_lock_shares(const struct conf_shares *shares, struct sandbox *sb)
+{
+    int err = caps_limit(shares, sb);
+    struct sandbox all = *sb;
+
+    for (size_t i = 0; i < shares->n; i++)
+        all.can_handles = all.can_handles || sb[i].can_handles;
+    return err ? err : seccomp_lock(&shares->at[0], &all);
 }

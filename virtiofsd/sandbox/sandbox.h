@@ -42,6 +42,18 @@ int64_t sandbox_limits(const struct conf *conf);
  */
 int sandbox_enter(const struct conf *conf, struct sandbox *sb);
 
+/**
+ * sandbox_enter_shares() - the same for several shares
+ * @sb: one for each of @shares. Their root_fd lead to views that are apart from each other; proc_fd and mountinfo_fd
+ *      are the same in all. The root directory of the process is empty.
+ *
+ * What the host mounts inside a share later does not appear in it. Return: as sandbox_enter().
+ */
+int sandbox_enter_shares(const struct conf_shares *shares, struct sandbox *sb);
+
+/** sandbox_lock_shares() - as sandbox_lock(), for what sandbox_enter_shares() filled */
+int sandbox_lock_shares(const struct conf_shares *shares, struct sandbox *sb);
+
 /** sandbox_lock() - capabilities down to what is needed, then the seccomp filter. Return: 0 or -errno
  *  (message printed). */
 int sandbox_lock(const struct conf *conf, struct sandbox *sb);

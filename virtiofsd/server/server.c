@@ -30,7 +30,9 @@
 enum {
     FD_RESERVE = 160,     /* sockets, rings, memory regions, logs, one transient per thread */
     FD_CACHE_MAX = 65536, /* more descriptors only pin more of the host's memory */
-    POOL_DEFAULT = 8,     /* threads for requests that block; they cost a stack each when idle */
+    POOL_SHARED_IDLE = 2, /* the same for several shares, of which each has a part */
+    POOL_SHARED_MAX = 32,
+    POOL_DEFAULT = 8, /* threads for requests that block; they cost a stack each when idle */
 };
 
 static void on_interrupt(int sig)
@@ -358,7 +360,15 @@ int server_pool(struct pool **pool, const struct conf *conf)
         return -errno;
     if (n == 0)
         return 0;
-    return pool_new(pool, n < 0 ? POOL_DEFAULT : (unsigned)n, thread_begin, thread_end, NULL);
+    struct pool_params p = {.name = "pool",
+                            .n_threads = n > 0 ? (unsigned)n : POOL_DEFAULT,
+                            .thread_begin = thread_begin,
+                            .thread_end = thread_end};
+    if (n < 0 && conf->name) {
+        p.n_threads = POOL_SHARED_IDLE;
+        p.max_threads = POOL_SHARED_MAX;
+    }
+    return pool_start(pool, &p);
 }
 
 void server_start(struct server *srv, struct pool *pool, unsigned most)
