@@ -158,7 +158,7 @@ static void test_errors_say_which_line(void **state)
     refuse_file("shared-dir =\n", "1: shared-dir", "empty");
     refuse_file("source=/a\nshared-dir=/b\n", "2: shared-dir", "one of them");
     refuse_file("no-xattr = yes\n", "1: no-xattr", "takes no value");
-    refuse_file("[share]\n", "1: [share]", "one share a file");
+    refuse_file("[share]\n", "1: [share]", "[share NAME]");
     refuse_file("--xattr\n", "1: --xattr", "name = value");
     refuse_file("config = /etc/other\n", "1: config", "command line");
     refuse_file("help\n", "1: help", "command line");

@@ -142,6 +142,41 @@ static void test_several_sockets_are_not_one(void **state)
     assert_int_equal(listen_fd_with(me, "many"), NOTIFY_MANY_SOCKETS);
 }
 
+static void test_several_sockets_have_their_names(void **state)
+{
+    struct notify_fds fds;
+    char me[16];
+
+    (void)state;
+    snprintf(me, sizeof(me), "%d", (int)getpid());
+    setenv("LISTEN_PID", me, 1);
+    setenv("LISTEN_FDS", "3", 1);
+    setenv("LISTEN_FDNAMES", "home::srv", 1);
+    notify_listen_fds(&fds);
+    assert_int_equal(fds.first, 3);
+    assert_int_equal(fds.n, 3);
+    assert_string_equal(notify_fd_name(&fds, 0), "home");
+    assert_string_equal(notify_fd_name(&fds, 1), "");
+    assert_string_equal(notify_fd_name(&fds, 2), "srv");
+    notify_free_fds(&fds);
+}
+
+static void test_names_that_are_not_as_many_as_sockets_are_none(void **state)
+{
+    struct notify_fds fds;
+    char me[16];
+
+    (void)state;
+    snprintf(me, sizeof(me), "%d", (int)getpid());
+    setenv("LISTEN_PID", me, 1);
+    setenv("LISTEN_FDS", "2", 1);
+    setenv("LISTEN_FDNAMES", "home", 1);
+    notify_listen_fds(&fds);
+    assert_int_equal(fds.n, 2);
+    assert_string_equal(notify_fd_name(&fds, 1), "");
+    notify_free_fds(&fds);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -152,6 +187,8 @@ int main(void)
         cmocka_unit_test(test_one_socket_for_this_process_is_descriptor_3),
         cmocka_unit_test(test_sockets_of_another_process_are_not_ours),
         cmocka_unit_test(test_several_sockets_are_not_one),
+        cmocka_unit_test(test_several_sockets_have_their_names),
+        cmocka_unit_test(test_names_that_are_not_as_many_as_sockets_are_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,6 +11,7 @@
 // clang-format on
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 
@@ -210,6 +211,111 @@ static void test_a_thread_that_cannot_begin_fails_the_pool(void **state)
     assert_int_equal(s.ended, 3);
 }
 
+static void test_lanes_take_turns_however_many_jobs_one_has(void **state)
+{
+    struct shared s;
+    struct pool *pool = start(&s, 1);
+    struct pool_lane lane[2];
+    struct job first, j[40];
+    (void)state;
+
+    pool_lane_init(&lane[0], 0);
+    pool_lane_init(&lane[1], 0);
+    first = (struct job){.job.run = run_blocked, .shared = &s, .number = 99};
+    pool_submit(pool, &first.job);
+    sem_wait(&s.started); /* the only thread is busy meanwhile */
+    for (unsigned i = 0; i < 40; i++) {
+        j[i] = (struct job){
+            .job.run = run_count, .job.lane = &lane[i >= 36], .shared = &s, .number = i};
+        pool_submit(pool, &j[i].job);
+    }
+    sem_post(&s.go);
+    pool_free(pool);
+    assert_int_equal(s.ran, 41);
+    for (unsigned i = 0; i < 4; i++) { /* the small lane's four are among the first eight */
+        assert_int_equal(s.order[1 + 2 * i], i);
+        assert_int_equal(s.order[2 + 2 * i], 36 + i);
+    }
+}
+
+static void test_a_lane_has_no_more_threads_than_it_may(void **state)
+{
+    struct shared s;
+    struct pool *pool = start(&s, 4);
+    struct pool_lane lane[2];
+    struct job j[8], other;
+    (void)state;
+
+    pool_lane_init(&lane[0], 2);
+    pool_lane_init(&lane[1], 2);
+    for (unsigned i = 0; i < 8; i++) {
+        j[i] = (struct job){.job.run = run_blocked, .job.lane = &lane[0], .shared = &s};
+        pool_submit(pool, &j[i].job);
+    }
+    sem_wait(&s.started);
+    sem_wait(&s.started);
+    other = (struct job){.job.run = run_count, .job.lane = &lane[1], .shared = &s};
+    pool_submit(pool, &other.job);
+    while (s.ran == 0)
+        sched_yield(); /* it runs beside them */
+    assert_int_equal(sem_trywait(&s.started), -1);
+    for (unsigned i = 0; i < 8; i++)
+        sem_post(&s.go);
+    pool_free(pool);
+    assert_int_equal(s.ran, 9);
+}
+
+static void test_a_job_of_a_lane_can_be_withdrawn(void **state)
+{
+    struct shared s;
+    struct pool *pool = start(&s, 1);
+    struct pool_lane lane;
+    struct job j[2];
+    (void)state;
+
+    pool_lane_init(&lane, 1);
+    for (unsigned i = 0; i < 2; i++) {
+        j[i] = (struct job){.job.run = run_blocked, .job.lane = &lane, .shared = &s};
+        pool_submit(pool, &j[i].job);
+    }
+    sem_wait(&s.started);
+    assert_true(pool_withdraw(pool, &j[1].job));
+    sem_post(&s.go);
+    pool_free(pool);
+    assert_int_equal(s.ran, 1);
+}
+
+static void test_a_pool_grows_while_all_its_threads_block_and_up_to_its_bound(void **state)
+{
+    struct shared s = {0};
+    struct pool *pool;
+    struct job j[6];
+    struct pool_params p = {.name = "grow",
+                            .n_threads = 1,
+                            .max_threads = 4,
+                            .thread_begin = thread_begin,
+                            .thread_end = thread_end,
+                            .ctx = &s};
+    (void)state;
+
+    sem_init(&s.go, 0, 0);
+    sem_init(&s.started, 0, 0);
+    assert_int_equal(pool_start(&pool, &p), 0);
+    assert_int_equal(s.begun, 1);
+    for (unsigned i = 0; i < 6; i++) {
+        j[i] = (struct job){.job.run = run_blocked, .shared = &s};
+        pool_submit(pool, &j[i].job);
+    }
+    for (unsigned i = 0; i < 4; i++)
+        sem_wait(&s.started);
+    assert_int_equal(s.begun, 4);
+    for (unsigned i = 0; i < 6; i++)
+        sem_post(&s.go);
+    pool_free(pool);
+    assert_int_equal(s.ran, 6);
+    assert_int_equal(s.ended, 4);
+}
+
 static void *submit_many(void *arg)
 {
     struct job *j = arg;
@@ -248,6 +354,10 @@ int main(void)
         cmocka_unit_test(test_freeing_runs_what_is_queued_and_ends_all_threads),
         cmocka_unit_test(test_a_pool_has_1_to_256_threads),
         cmocka_unit_test(test_a_thread_that_cannot_begin_fails_the_pool),
+        cmocka_unit_test(test_lanes_take_turns_however_many_jobs_one_has),
+        cmocka_unit_test(test_a_lane_has_no_more_threads_than_it_may),
+        cmocka_unit_test(test_a_job_of_a_lane_can_be_withdrawn),
+        cmocka_unit_test(test_a_pool_grows_while_all_its_threads_block_and_up_to_its_bound),
         cmocka_unit_test(test_many_threads_may_submit_at_once),
     };
 
