@@ -38,7 +38,8 @@
 #include "keep/keep.h"
 
 #define SEND_MS      5000 /* a worker waits so long for a supervisor that does not listen */
-#define PROGRESS_MS  200
+#define PROGRESS_MS  5    /* at first; an idle guest's worker looks less and less often */
+#define PROGRESS_MAX 500
 #define INDEX_MAX    KEEP_INDEX_MAX
 #define REGION_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
@@ -272,11 +273,12 @@ static void *listen_to_supervisor(void *arg)
 {
     struct keep_worker *w = arg;
     bool alive = false;
+    int look_ms = PROGRESS_MS;
 
     thread_name("keep");
     while (!w->lost) {
         struct pollfd p = {.fd = w->fd, .events = POLLIN};
-        int n = poll(&p, 1, alive ? -1 : PROGRESS_MS);
+        int n = poll(&p, 1, alive ? -1 : look_ms);
 
         if (n > 0)
             hear_orders(w);
@@ -284,6 +286,7 @@ static void *listen_to_supervisor(void *arg)
             alive = true;
             tell(w, CHANNEL_ALIVE);
         }
+        look_ms += look_ms < PROGRESS_MAX ? 1 + look_ms / 16 : 0;
     }
     return NULL;
 }

@@ -112,7 +112,7 @@ struct keep_events {
     void *ctx;
     void (*quiesce)(void *ctx);  /* another worker takes over: stop as soon as it goes, and end */
     void (*lost)(void *ctx);     /* the supervisor has ended */
-    bool (*progress)(void *ctx); /* has a request been completed? */
+    bool (*progress)(void *ctx); /* has a request been completed, or a message? */
 };
 
 /** keep_worker_descriptor() - what connects this process with a supervisor, or -1: it has none. Once, before threads. */

@@ -133,6 +133,7 @@ static int converse(struct vu *vu, struct vu_msg *m, int linger_ms)
     while (says_more(vu, linger_ms) && (err = vu_msg_recv(vu->conn_fd, vu->stop_fd, peek, m)) > 0) {
         err = control_handle(vu, m);
         vu->again = false;
+        atomic_store(&vu->conversed, true);
         if (err >= 0)
             err = resume_handled(vu, m);
         vu_msg_drop_fds(m);

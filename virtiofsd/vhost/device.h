@@ -40,7 +40,8 @@ struct vu {
     int conn_fd;   /* -1 between front ends */
     int stop_fd;   /* eventfd, readable from vu_stop() on */
     atomic_bool keep_listening;
-    atomic_bool idle; /* no front end is connected */
+    atomic_bool conversed; /* a message has been handled */
+    atomic_bool idle;      /* no front end is connected */
     bool has_config;
     bool again; /* the next message may have been handled by another process already */
     bool paced; /* ops->pause_ns() is asked */

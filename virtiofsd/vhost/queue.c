@@ -641,7 +641,7 @@ bool vu_has_served(struct vu *vu)
         if (atomic_load_explicit(&vu->queue[i].given, memory_order_relaxed) != 0)
             return true;
     }
-    return false;
+    return atomic_load(&vu->conversed);
 }
 
 /** vq_index() - see vhost.h */

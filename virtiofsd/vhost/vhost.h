@@ -153,7 +153,7 @@ void vu_quiesce(struct vu *vu);
 /** vu_stop_listening() - no further front end: vu_run() ends with this one, or now if there is none. Any thread. */
 void vu_stop_listening(struct vu *vu);
 
-/** vu_has_served() - has a chain been given back since the start? Any thread. */
+/** vu_has_served() - has a chain been given back, or a message handled, since the start? Any thread. */
 bool vu_has_served(struct vu *vu);
 
 /** vu_free() - after vu_run(); threads that call vq_complete() have been joined */
