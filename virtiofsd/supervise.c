@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "host/log.h"
 #include "host/stats.h"
@@ -46,6 +47,11 @@ int supervise(const struct conf *conf, char **argv, int notify_fd, void (*ready)
 
     if (supervisor_new(&sup, argv, 1) < 0 || open_sockets(conf, sup) < 0)
         return EXIT_FAILURE;
+    /* Workers still start in the directory that relative paths are meant for. */
+    if (conf->daemonize && chdir("/") < 0) {
+        log_error("--daemonize: /: %s", strerror(errno));
+        return EXIT_FAILURE;
+    }
     return supervisor_run(sup, &p);
 }
 

@@ -314,7 +314,68 @@ static void test_daemon_that_is_told_to_end_takes_its_worker_along(void **state)
     w->ended = true;
 }
 
+static uint64_t now_us(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static int by_time(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+
+    return *x < *y ? -1 : *x > *y;
+}
+
+/* The longest that a guest without a pause waits for an answer during one reload. */
+static uint64_t longest_wait_us(struct wire *w)
+{
+    pid_t before = daemon_worker_pid(&w->d);
+    uint64_t longest = 0, end = now_us() + PATIENCE_MS * UINT64_C(1000);
+
+    daemon_kill(&w->d, SIGUSR2);
+    for (bool other = false; !other || now_us() < end;) {
+        uint64_t start = now_us();
+        wire_alive(w);
+        uint64_t took = now_us() - start;
+        longest = took > longest ? took : longest;
+        assert_true(other || now_us() < end);
+        if (!other && kill(before, 0) < 0) {
+            other = true;
+            end = now_us() + 20000;
+        }
+    }
+    return longest;
+}
+
+static void test_reload_is_a_short_pause(void **state)
+{
+    (void)state;
+    bool soak = getenv("VIOFS_SOAK") != NULL;
+    unsigned inodes = soak ? 100000 : 5000, times = soak ? 100 : 5;
+    struct wire *w = supervised(NULL);
+    uint64_t wait[100];
+    char name[32];
+
+    for (unsigned i = 0; i < inodes; i++) {
+        snprintf(name, sizeof(name), "f%u", i);
+        int fd = open(host(w, name), O_CREAT | O_WRONLY, 0644);
+        assert_true(fd >= 0);
+        close(fd);
+        node(w, FC_ROOT, name);
+    }
+    for (unsigned i = 0; i < times; i++)
+        wait[i] = longest_wait_us(w);
+    qsort(wait, times, sizeof(wait[0]), by_time);
+    print_message("pause of a reload with %u inodes: median %u us, 99th percentile %u us\n", inodes,
+                  (unsigned)wait[times / 2], (unsigned)wait[(times * 99 + 99) / 100 - 1]);
+    assert_true(wait[times / 2] < (soak ? 50000u : 2000000u));
+}
+
 static const struct CMUnitTest tests[] = {
+    WIRE_TEST(test_reload_is_a_short_pause),
     WIRE_TEST(test_what_the_guest_has_open_survives_the_worker),
     WIRE_TEST(test_guest_at_work_does_not_notice_that_workers_are_killed),
     WIRE_TEST(test_guest_at_work_does_not_notice_reloads),
