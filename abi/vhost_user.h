@@ -151,6 +151,18 @@ struct vu_log {
 };
 #define VU_LOG_PAGE 4096u /* bytes of guest memory for one bit of the log */
 
+/* "Device state transfer parameters": SET_DEVICE_STATE_FD */
+struct vu_state_transfer {
+    uint32_t direction;
+    uint32_t phase;
+};
+#define VU_STATE_SAVE    0u
+#define VU_STATE_LOAD    1u
+#define VU_STATE_STOPPED 0u /* the only phase: all queues are stopped */
+/* What it is answered with: an error in the low byte, and this bit when no descriptor of ours comes along */
+#define VU_STATE_ERROR_MASK 0xffu
+#define VU_STATE_NO_FD      0x100u
+
 /* "Virtio device config space": the header; the contents follow */
 struct vu_config {
     uint32_t offset;
@@ -170,6 +182,7 @@ _Static_assert(sizeof(struct vu_mem_table) == 8 + 32 * VU_MAX_MEM_TABLE,
                "vhost-user, memory regions");
 _Static_assert(sizeof(struct vu_mem_reg_msg) == 40, "vhost-user, single memory region");
 _Static_assert(sizeof(struct vu_log) == 16, "vhost-user, log description");
+_Static_assert(sizeof(struct vu_state_transfer) == 8, "vhost-user, device state transfer");
 _Static_assert(sizeof(struct vu_config) == 12, "vhost-user, config space");
 
 #endif

@@ -20,6 +20,8 @@ enum conf_sandbox { SANDBOX_NAMESPACE, SANDBOX_CHROOT, SANDBOX_NONE };
 enum conf_seccomp { SECCOMP_KILL, SECCOMP_NONE, SECCOMP_LOG, SECCOMP_TRAP };
 enum conf_handles { HANDLES_PREFER, HANDLES_NEVER, HANDLES_MANDATORY };
 enum conf_watch { WATCH_AUTO, WATCH_NEVER, WATCH_INOTIFY, WATCH_FANOTIFY };
+enum conf_migration { MIGRATE_PATHS, MIGRATE_HANDLES };
+enum conf_on_error { ON_ERROR_ABORT, ON_ERROR_GUEST };
 enum conf_when { WHEN_NEVER, WHEN_AUTO, WHEN_ALWAYS };
 
 /* --uid-map / --gid-map: a user namespace line */
@@ -82,6 +84,9 @@ struct conf {
     enum conf_when
         killpriv_v2; /* AUTO: when the guest offers it and the host file system is local */
     enum conf_handles inode_file_handles;
+    enum conf_migration migration_mode;       /* how another daemon is to find the guest's files */
+    enum conf_on_error migration_on_error;    /* what happens when it will not, or does not */
+    bool migration_verify, migration_confirm; /* asked for; both are always done */
 
     enum conf_sandbox sandbox;
     enum conf_seccomp seccomp;

@@ -86,14 +86,15 @@ int conf_set_capabilities(struct conf_reader *r, const struct conf_option *o, co
 }
 
 /*
- * "separate-options" makes libvirt use its newer arguments (--shared-dir and so on). "migrate-precopy"
- * would make it migrate the guest: not before DEVICE_STATE is served.
+ * "separate-options" makes libvirt use its newer arguments (--shared-dir and so on), "migrate-precopy" lets it
+ * migrate and save the guest.
  */
 void conf_print_capabilities(void)
 {
     printf("{\n"
            "  \"type\": \"fs\",\n"
            "  \"features\": [\n"
+           "    \"migrate-precopy\",\n"
            "    \"separate-options\"\n"
            "  ]\n"
            "}\n");

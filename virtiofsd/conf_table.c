@@ -36,6 +36,16 @@ static const struct conf_word handles_words[] = {
     {"mandatory", HANDLES_MANDATORY, false},
     {NULL, 0, false},
 };
+static const struct conf_word migration_words[] = {
+    {"find-paths", MIGRATE_PATHS, false},
+    {"file-handles", MIGRATE_HANDLES, false},
+    {NULL, 0, false},
+};
+static const struct conf_word on_error_words[] = {
+    {"abort", ON_ERROR_ABORT, false},
+    {"guest-error", ON_ERROR_GUEST, false},
+    {NULL, 0, false},
+};
 static const struct conf_word when_words[] = {
     {"never", WHEN_NEVER, false},
     {"auto", WHEN_AUTO, false},
@@ -65,8 +75,7 @@ static const struct conf_word level_words[] = {
 #define WHEN(field)       WORD(field, when_words), .bare = "always", .off = "never"
 #define REFUSED           .group = GROUP_HIDDEN, .set = conf_set_refused
 
-#define NO_MIGRATION "live migration is not supported yet; remove the option"
-#define NO_MOUNT     "names something of a local FUSE mount, and there is none; remove the option"
+#define NO_MOUNT "names something of a local FUSE mount, and there is none; remove the option"
 
 const struct conf_option conf_options[] = {
     {.name = "shared-dir",
@@ -282,6 +291,28 @@ const struct conf_option conf_options[] = {
      .arg = "KIND:FROM:TO:COUNT",
      .help = "the same for groups"},
 
+    {.name = "migration-mode",
+     .group = GROUP_RUN,
+     WORD(migration_mode, migration_words),
+     .help = "how another host finds files"},
+    {.name = "migration-on-error",
+     .group = GROUP_RUN,
+     WORD(migration_on_error, on_error_words),
+     .help = "what if it does not [abort]"},
+    {.name = "migration-verify-handles",
+     .group = GROUP_RUN,
+     .set = conf_set_bool,
+     AT(migration_verify),
+     .bare = "yes",
+     .off = "no",
+     .help = "always done"},
+    {.name = "migration-confirm-paths",
+     .group = GROUP_RUN,
+     .set = conf_set_bool,
+     AT(migration_confirm),
+     .bare = "yes",
+     .off = "no",
+     .help = "always done"},
     {.name = "config",
      .group = GROUP_RUN,
      .set = conf_set_config,
@@ -346,10 +377,6 @@ const struct conf_option conf_options[] = {
      .bare = "yes",
      .help = "what libvirt asks first (JSON)"},
 
-    {.name = "migration-mode", REFUSED, .help = NO_MIGRATION},
-    {.name = "migration-on-error", REFUSED, .help = NO_MIGRATION},
-    {.name = "migration-verify-handles", REFUSED, .bare = "yes", .help = NO_MIGRATION},
-    {.name = "migration-confirm-paths", REFUSED, .bare = "yes", .help = NO_MIGRATION},
     {.name = "max-idle-threads",
      REFUSED,
      .help = "tuned the thread pool of a local FUSE mount, and there is none; "

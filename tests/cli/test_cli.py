@@ -114,7 +114,7 @@ def capabilities_are_json_and_nothing_else(_rig):
         answer = subprocess.run([binary, "--print-capabilities"], capture_output=True, env={},
                                 cwd="/", timeout=LIMIT, check=False, **nobody)
     assert answer.returncode == 0 and answer.stderr == b"", answer
-    assert json.loads(answer.stdout) == {"type": "fs", "features": ["separate-options"]}
+    assert json.loads(answer.stdout) == {"type": "fs", "features": ["migrate-precopy", "separate-options"]}
 
 
 def capabilities_and_the_installed_file_agree(_rig):

@@ -31,7 +31,8 @@
      BIT(VU_F_PROTOCOL_FEATURES))
 #define WANTED_PROTO                                                                               \
     (BIT(VU_PROTO_MQ) | BIT(VU_PROTO_LOG_SHMFD) | BIT(VU_PROTO_REPLY_ACK) |                        \
-     BIT(VU_PROTO_BACKEND_REQ) | BIT(VU_PROTO_RESET_DEVICE) | BIT(VU_PROTO_CONFIGURE_MEM_SLOTS))
+     BIT(VU_PROTO_BACKEND_REQ) | BIT(VU_PROTO_RESET_DEVICE) | BIT(VU_PROTO_CONFIGURE_MEM_SLOTS) |  \
+     BIT(VU_PROTO_DEVICE_STATE))
 
 #define CONNECT_MS 20000
 
@@ -78,11 +79,16 @@ static void log_release(struct fe *fe)
     close_fd(&fe->log_fd);
 }
 
-void fe_disconnect(struct fe *fe)
+void fe_hang_up(struct fe *fe)
 {
     close_fd(&fe->sock);
     close_fd(&fe->backend_req);
     log_release(fe);
+}
+
+void fe_disconnect(struct fe *fe)
+{
+    fe_hang_up(fe);
     for (unsigned q = 0; q < FE_MAX_QUEUES; q++) {
         fe_queue_drop(fe, q);
         fe_queue_release(fe, q);
@@ -107,7 +113,7 @@ int fe_connect_fd(struct fe *fe, int fd)
     return 0;
 }
 
-int fe_connect(struct fe *fe, const char *socket_path)
+int fe_dial(struct fe *fe, const char *socket_path)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
     int64_t end = fe_now_ms() + CONNECT_MS;
@@ -129,7 +135,14 @@ int fe_connect(struct fe *fe, const char *socket_path)
         }
         poll(NULL, 0, 10);
     }
-    return fe_connect_fd(fe, fd);
+    fe->sock = fd;
+    return 0;
+}
+
+int fe_connect(struct fe *fe, const char *socket_path)
+{
+    fe_disconnect(fe);
+    return fe_dial(fe, socket_path);
 }
 
 bool fe_hung_up(struct fe *fe)

@@ -299,4 +299,21 @@ int fe_get_config(struct fe *fe, uint32_t offset, uint32_t len, void *to);
 int fe_log_start(struct fe *fe, uint8_t **bitmap, size_t *bytes);
 int fe_log_stop(struct fe *fe);
 
+/* ---- live migration (fe_state.c) ----------------------------------------------------------- */
+
+/** fe_suspend() - stop all queues; fe_resume() - let them go on where they were. Return: 0 or -errno. */
+int fe_suspend(struct fe *fe);
+int fe_resume(struct fe *fe);
+
+/** fe_state_save() - the daemon's state, to be freed. Return: 0; -EREMOTEIO: it will not; -errno. */
+int fe_state_save(struct fe *fe, uint8_t **bytes, size_t *len);
+/** fe_state_load() - give it to the present daemon. Return: as fe_state_save(). */
+int fe_state_load(struct fe *fe, const uint8_t *bytes, size_t len);
+/** fe_state_begin() - SET_DEVICE_STATE_FD alone. @fd: our end; fe_state_check() - CHECK_DEVICE_STATE */
+int fe_state_begin(struct fe *fe, uint32_t direction, int *fd);
+int fe_state_check(struct fe *fe);
+
+/** fe_move() - leave this daemon and shake hands with another one; the queues stay as they are, stopped */
+int fe_move(struct fe *fe, const char *socket_path);
+
 #endif

@@ -6,6 +6,7 @@
  *   fe_vhost.c    the socket: messages, handshake, connection
  *   fe_queue.c    queues: rings, eventfds, start and stop, raw access
  *   fe_request.c  requests on rings, waiting
+ *   fe_state.c    from one daemon to another
  */
 #ifndef VIOFS_TESTS_FRONTEND_INTERNAL_H
 #define VIOFS_TESTS_FRONTEND_INTERNAL_H
@@ -40,6 +41,7 @@ struct fe_queue {
     struct ring_used *used;
     unsigned layout;
     enum fe_wait wait;
+    uint32_t base;      /* where fe_suspend() stopped it */
     bool armed;         /* an interrupt was asked for... */
     uint16_t armed_at;  /* ...when this much was taken */
     uint16_t raw_avail; /* fe_raw_*(): next avail->idx */
@@ -81,6 +83,10 @@ void fe_memory_release(struct fe *fe);
 
 /** fe_memory_top() - first guest address above all regions */
 uint64_t fe_memory_top(const struct fe *fe);
+
+/** fe_hang_up() - close the connection, leave the queues; fe_dial() - connect, nothing else. 0 or -errno. */
+void fe_hang_up(struct fe *fe);
+int fe_dial(struct fe *fe, const char *socket_path);
 
 /** fe_send_regions() - ADD_MEM_REG for every region */
 int fe_send_regions(struct fe *fe);

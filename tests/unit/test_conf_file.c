@@ -163,7 +163,7 @@ static void test_errors_say_which_line(void **state)
     refuse_file("config = /etc/other\n", "1: config", "command line");
     refuse_file("help\n", "1: help", "command line");
     refuse_file("print-capabilities\n", "1: print-capabilities", "command line");
-    refuse_file("migration-mode = find-paths\n", "1: migration-mode", "not supported yet");
+    refuse_file("migration-mode = by-name\n", "1: migration-mode", "find-paths");
 }
 
 static void test_a_mistake_is_found_though_the_command_line_overrides_it(void **state)

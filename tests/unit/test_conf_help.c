@@ -87,7 +87,7 @@ static void test_capabilities_are_one_json_object(void **state)
     (void)state;
     assert_string_equal(
         output_of(&out, "--print-capabilities"),
-        "{\n  \"type\": \"fs\",\n  \"features\": [\n    \"separate-options\"\n  ]\n}\n");
+        "{\n  \"type\": \"fs\",\n  \"features\": [\n    \"migrate-precopy\",\n    \"separate-options\"\n  ]\n}\n");
 }
 
 static void test_a_mistake_beside_print_capabilities_is_found(void **state)

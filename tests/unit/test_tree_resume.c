@@ -512,47 +512,6 @@ static void test_another_directory_is_not_taken_for_the_root(void **ctx)
     world_close(&w);
 }
 
-static void test_a_tree_is_placed_as_it_was_elsewhere(void **ctx)
-{
-    (void)ctx;
-    struct world w = {.proc_fd = -1};
-    struct statx stx;
-
-    world_open(&w);
-    assert_int_equal(mkdirat(w.root_fd, "dir", 0700), 0);
-    int fd = openat(w.root_fd, "dir/file", O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
-    int dir = openat(w.root_fd, "dir", O_PATH | O_CLOEXEC);
-    struct tree *t = tree_here(&w);
-    struct tree_record file = {
-        .id = 7ull << 32 | 100, .nlookup = 3, .parent = 4ull << 32 | 2000, .name = "file"};
-    struct tree_record parent = {.id = 4ull << 32 | 2000, .nlookup = 0, .parent = 1, .name = "dir"};
-    assert_int_equal(tree_unsettle(t), 0);
-    assert_int_equal(statx(fd, "", AT_EMPTY_PATH, TREE_STATX_MASK, &stx), 0);
-    assert_int_equal(tree_place(t, &file, fd, &stx), 0);
-    assert_int_equal(tree_place(t, &file, fd, &stx), -EEXIST);
-    assert_int_equal(statx(dir, "", AT_EMPTY_PATH, TREE_STATX_MASK, &stx), 0);
-    assert_int_equal(tree_place(t, &parent, dir, &stx), 0);
-    assert_int_equal(tree_settle(t), 0);
-    is_sound(t);
-    assert_int_equal(tree_inodes(t), 3);
-
-    struct inode *inode = inode_get(t, file.id);
-    struct inode_fd f;
-    assert_non_null(inode);
-    assert_int_equal(inode_fd_get(t, inode, &f), 0);
-    inode_fd_put(t, &f);
-    struct inode *up = inode_parent(t, inode);
-    assert_int_equal(inode_id(up), parent.id);
-    inode_put(t, up);
-    inode_put(t, inode);
-    tree_forget(t, file.id, 3);
-    assert_int_equal(tree_inodes(t), 1);
-    tree_free(t);
-    close(fd);
-    close(dir);
-    world_close(&w);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -560,7 +519,6 @@ int main(void)
         cmocka_unit_test(test_an_id_that_was_about_to_go_is_never_used_again),
         cmocka_unit_test(test_a_file_without_a_name_is_reached_until_it_is_forgotten),
         cmocka_unit_test(test_another_directory_is_not_taken_for_the_root),
-        cmocka_unit_test(test_a_tree_is_placed_as_it_was_elsewhere),
         cmocka_unit_test(test_a_worker_may_be_killed_at_any_moment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

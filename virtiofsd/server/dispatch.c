@@ -22,6 +22,7 @@
 #include "host/log.h"
 #include "server/dispatch.h"
 #include "server/feed.h"
+#include "tree/move.h"
 
 #define FIRST_COPY 80u /* fuse_in_header and fuse_write_in: a WRITE is never copied further */
 
@@ -131,6 +132,28 @@ uint8_t *thread_out(struct srv_thread *t, size_t size)
     return t->out;
 }
 
+/* A migration could not bring the file along: it is stale by its name, and an error for who had it open. */
+static int64_t of_lost(struct srv_req *rq)
+{
+    switch (rq->c->in.opcode) {
+    case FUSE_RELEASE:
+    case FUSE_RELEASEDIR:
+    case FUSE_FLUSH:
+        return rq_error(rq, 0);
+    case FUSE_READ:
+    case FUSE_WRITE:
+    case FUSE_FSYNC:
+    case FUSE_FALLOCATE:
+    case FUSE_LSEEK:
+    case FUSE_READDIR:
+    case FUSE_READDIRPLUS:
+    case FUSE_FSYNCDIR:
+        return rq_error(rq, -EIO);
+    default:
+        return rq_error(rq, -ESTALE);
+    }
+}
+
 /* What holds for every opcode, then the handler. */
 static int64_t guarded(struct srv_req *rq)
 {
@@ -150,7 +173,9 @@ static int64_t guarded(struct srv_req *rq)
     if (!rq->inode)
         return rq_error(rq, -ESTALE);
     int64_t used;
-    if ((op->flags & OP_WRITES) && inode_on_controls(srv->tree, rq->inode))
+    if (__builtin_expect(inode_lost(rq->inode), 0))
+        used = of_lost(rq);
+    else if ((op->flags & OP_WRITES) && inode_on_controls(srv->tree, rq->inode))
         used = rq_error(rq, -EROFS);
     else
         used = feed_on(srv) ? feed_serve(rq, handler) : handler(rq);

@@ -36,6 +36,8 @@ enum kept_bits {
     KEPT_FLOCKED = 1,
     KEPT_RELEASED = 2, /* RELEASE has been served */
     KEPT_FD = 4,       /* the supervisor has the descriptor (KEEP_HANDLE) */
+    KEPT_SHARED = 8,   /* what it has locked by flock() */
+    KEPT_EXCLUSIVE = 16,
 };
 
 /* What is kept of one. */
@@ -159,6 +161,7 @@ int handle_new(struct handles *hs, struct inode *inode, int fd, int flags, enum 
     h->hold = hold;
     h->dir = dir;
     h->flocked = false;
+    h->flock = F_UNLCK;
     h->released = false;
     h->no_nowait = false;
     uint32_t gen = atomic_load_explicit(&h->gen, memory_order_relaxed);
@@ -341,6 +344,16 @@ int handle_flocks(struct server *srv, struct handle *h)
     return r;
 }
 
+void handle_flocked_as(struct server *srv, struct handle *h, uint8_t type)
+{
+    struct kept_handle *k = kept_of(srv->handles, (uint32_t)(h - srv->handles->at));
+
+    atomic_store(&h->flock, type);
+    atomic_fetch_and(&k->bits, (uint8_t) ~(KEPT_SHARED | KEPT_EXCLUSIVE));
+    if (type != F_UNLCK)
+        atomic_fetch_or(&k->bits, (uint8_t)(type == F_WRLCK ? KEPT_EXCLUSIVE : KEPT_SHARED));
+}
+
 void handles_reset(struct server *srv)
 {
     struct handles *hs = srv->handles;
@@ -377,6 +390,7 @@ static bool revive(struct server *srv, uint32_t slot)
     h->hold = (struct inode_fd){-1, 0};
     h->released = h->no_nowait = false;
     h->flocked = bits & KEPT_FLOCKED;
+    h->flock = bits & KEPT_EXCLUSIVE ? F_WRLCK : bits & KEPT_SHARED ? F_RDLCK : F_UNLCK;
     h->fd = bits & KEPT_FD ? keep_take(hs->keep, KEEP_HANDLE, slot) : -1;
     if (h->flocked && h->fd < 0)
         log_warn_limited("a lock on a whole file was lost when the daemon was replaced");
@@ -433,7 +447,7 @@ int handles_each(struct server *srv, int (*fn)(void *ctx, const struct handle_re
                                              .node = inode_id(h->inode),
                                              .flags = h->flags,
                                              .kind = h->kind,
-                                             .flocked = h->flocked};
+                                             .flock = h->flock};
         r = fn(ctx, &record);
     }
     return r;

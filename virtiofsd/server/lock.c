@@ -24,6 +24,7 @@
 #include <stdlib.h>
 #include <sys/file.h>
 
+#include "host/log.h"
 #include "server/lock_table.h"
 #include "server/lock_wait.h"
 #include "server/request.h"
@@ -129,6 +130,7 @@ static int set_flock(struct locks *l, struct handle *h, uint32_t type)
     if (err)
         return -ENOLCK;
     err = flock(h->fd, flock_op(type) | LOCK_NB) < 0 ? -errno : 0;
+    handle_flocked_as(l->srv, h, err ? F_UNLCK : (uint8_t)type);
     bool had = atomic_exchange(&h->flocked, true);
 
     /* An unlock or a downgrade frees something; so does a failed upgrade: flock(2) gives up first. */
@@ -355,10 +357,64 @@ int locks_resume(struct locks *l)
     return lock_table_resume(l->table);
 }
 
-int locks_each(struct locks *l, int (*fn)(void *ctx, uint32_t inode, uint64_t owner, uint32_t pid),
-               void *ctx)
+/* ---- moving to another daemon -------------------------------------------------------------- */
+
+int locks_each(struct locks *l, lock_each_fn *fn, void *ctx)
 {
     return lock_table_each(l->table, fn, ctx);
+}
+
+int locks_flock(struct locks *l, struct handle *h, uint32_t type)
+{
+    return set_flock(l, h, type);
+}
+
+int locks_record(struct locks *l, struct inode *inode, const struct fuse_lk_in *in)
+{
+    return set_record(l, inode, in);
+}
+
+struct flocks {
+    struct locks *locks;
+    bool give_up;
+    unsigned lost;
+};
+
+static int each_flock(void *ctx, const struct handle_record *r)
+{
+    struct flocks *f = ctx;
+    struct server *srv = f->locks->srv;
+    struct inode *inode = r->flock == F_UNLCK ? NULL : inode_get(srv->tree, r->node);
+    struct handle *h = inode ? handle_get(srv, r->fh, r->kind, inode) : NULL;
+
+    if (h) {
+        int op = f->give_up ? LOCK_UN : flock_op(r->flock) | LOCK_NB;
+        f->lost += flock(h->fd, op) < 0;
+        handle_put(srv, h);
+    }
+    if (inode)
+        inode_put(srv->tree, inode);
+    return 0;
+}
+
+void locks_hand_over(struct locks *l)
+{
+    struct flocks f = {.locks = l, .give_up = true};
+
+    lock_table_give_up(l->table, true);
+    handles_each(l->srv, each_flock, &f);
+}
+
+void locks_take_back(struct locks *l)
+{
+    struct flocks f = {.locks = l};
+
+    handles_each(l->srv, each_flock, &f);
+    f.lost += (unsigned)lock_table_give_up(l->table, false);
+    if (f.lost > 0)
+        log_error("migration: the guest stays here, but %u of its files have been locked by others "
+                  "meanwhile; look for damage where two have written",
+                  f.lost);
 }
 
 void locks_free(struct locks *l)

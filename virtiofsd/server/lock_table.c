@@ -22,7 +22,9 @@
  *
  * Ownership: an entry holds a reference on its file and owns its descriptor; it lives until the last
  * reference goes. The table itself holds one while the entry can be found.
- * Locks: one mutex for table, counts and references; no system call is made with it held.
+ * Locks: one mutex for table, counts and references; no system call is made with it held, but by lock_table_each() and
+ * what follows it, which run alone. Each entry has another one for what it locks, held across fcntl(), which does not
+ * wait. Order: the table's first.
  * syscalls: fcntl fcntl64 close
  */
 #include <errno.h>
@@ -58,6 +60,9 @@ struct lock_owner {
     uint32_t slot;           /* of what is kept */
     _Atomic uint32_t *pid;   /* kept */
     struct lock_owner *next; /* table lock: hash chain */
+    pthread_mutex_t setting; /* guards what follows, and that the kernel agrees with it */
+    struct lock_ranges ranges;
+    bool known; /* ranges has all; not if another worker took some */
 };
 
 struct lock_table {
@@ -151,6 +156,8 @@ static void destroy(struct lock_table *t, struct lock_owner *o)
     if (o->fd >= 0)
         close(o->fd);
     t->files->unref(t->ctx, o->file);
+    pthread_mutex_destroy(&o->setting);
+    lock_ranges_free(&o->ranges);
     free(o);
 }
 
@@ -185,11 +192,12 @@ static int make(struct lock_table *t, void *file, uint64_t owner, struct lock_ow
 
     if (!o)
         return -ENOMEM;
-    *o = (struct lock_owner){.file = file, .owner = owner, .slot = take_slot(t)};
+    *o = (struct lock_owner){.file = file, .owner = owner, .slot = take_slot(t), .known = true};
     if (o->slot == LOCK_OWNERS_MAX) {
         free(o);
         return -ENOLCK;
     }
+    pthread_mutex_init(&o->setting, NULL);
     o->fd = t->files->open(t->ctx, file);
     int err = o->fd < 0 ? o->fd : keep_put(t->keep, KEEP_LOCK, o->slot, o->fd);
     t->files->ref(t->ctx, file);
@@ -223,6 +231,7 @@ static int revive(struct lock_table *t, uint32_t slot)
         free(o);
         return -ENOENT;
     }
+    pthread_mutex_init(&o->setting, NULL);
     t->taken[slot] = true;
     o->next = *bucket_of(t, o->file);
     *bucket_of(t, o->file) = o;
@@ -245,20 +254,6 @@ int lock_table_resume(struct lock_table *t)
         }
     }
     return 0;
-}
-
-int lock_table_each(struct lock_table *t,
-                    int (*fn)(void *ctx, uint32_t file, uint64_t owner, uint32_t pid), void *ctx)
-{
-    int r = 0;
-
-    for (uint32_t slot = 0; r == 0 && slot < LOCK_OWNERS_MAX; slot++) {
-        const struct kept_lock *k = &t->kept->at[slot];
-        uint32_t file = atomic_load(&k->file);
-        if (file)
-            r = fn(ctx, file, k->owner, atomic_load(&k->pid));
-    }
-    return r;
 }
 
 int lock_owner_get(struct lock_table *t, void *file, uint64_t owner, struct lock_owner **out)
@@ -352,16 +347,77 @@ void lock_table_clear(struct lock_table *t)
     }
 }
 
+static uint64_t last_byte(const struct flock *fl)
+{
+    return fl->l_len == 0 ? (uint64_t)INT64_MAX : (uint64_t)(fl->l_start + fl->l_len - 1);
+}
+
 int lock_owner_set(struct lock_owner *o, const struct flock *fl, uint32_t pid)
 {
     struct flock copy = *fl;
+    int err;
 
     copy.l_pid = 0; /* fcntl(2): must be, with F_OFD_ commands */
-    if (fcntl(o->fd, F_OFD_SETLK, &copy) < 0)
-        return errno == EACCES ? -EAGAIN : -errno;
-    if (fl->l_type != F_UNLCK)
+    pthread_mutex_lock(&o->setting);
+    err = lock_ranges_reserve(&o->ranges);
+    if (!err && fcntl(o->fd, F_OFD_SETLK, &copy) < 0)
+        err = errno == EACCES ? -EAGAIN : -errno;
+    if (!err)
+        lock_ranges_set(&o->ranges, fl->l_type, (uint64_t)fl->l_start, last_byte(fl));
+    if (!err && fl->l_type == F_UNLCK && fl->l_start == 0 && fl->l_len == 0)
+        o->known = true;
+    pthread_mutex_unlock(&o->setting);
+    if (!err && fl->l_type != F_UNLCK)
         atomic_store(o->pid, pid);
-    return 0;
+    return err;
+}
+
+/* ---- moving to another daemon; nothing else runs ------------------------------------------- */
+
+int lock_table_each(struct lock_table *t, lock_each_fn *fn, void *ctx)
+{
+    int err = 0;
+
+    pthread_mutex_lock(&t->lock);
+    for (uint32_t i = 0; i < BUCKETS && !err; i++) {
+        for (struct lock_owner *o = t->bucket[i]; o && !err; o = o->next)
+            err = fn(ctx, o->file, o->owner, atomic_load(o->pid), o->known ? &o->ranges : NULL);
+    }
+    pthread_mutex_unlock(&t->lock);
+    return err;
+}
+
+/* The kernel is told again what the entry has. Return: 0 or the first error. */
+static int retake(struct lock_owner *o)
+{
+    int err = 0;
+
+    for (uint32_t i = 0; i < o->ranges.n; i++) {
+        const struct lock_range *r = &o->ranges.at[i];
+        struct flock fl = {.l_type = r->type, .l_whence = SEEK_SET, .l_start = (off_t)r->start};
+        fl.l_len = r->end == INT64_MAX ? 0 : (off_t)(r->end - r->start + 1);
+        if (fcntl(o->fd, F_OFD_SETLK, &fl) < 0 && !err)
+            err = -errno;
+    }
+    return err;
+}
+
+int lock_table_give_up(struct lock_table *t, bool give_up)
+{
+    struct flock all = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
+    int lost = 0;
+
+    pthread_mutex_lock(&t->lock);
+    for (uint32_t i = 0; i < BUCKETS; i++) {
+        for (struct lock_owner *o = t->bucket[i]; o; o = o->next) {
+            if (give_up)
+                fcntl(o->fd, F_OFD_SETLK, &all);
+            else
+                lost += retake(o) < 0;
+        }
+    }
+    pthread_mutex_unlock(&t->lock);
+    return lost;
 }
 
 int lock_owner_fd(const struct lock_owner *o)

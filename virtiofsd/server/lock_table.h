@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "server/lock_ranges.h"
+
 struct lock_table;
 struct lock_owner;
 
@@ -32,9 +34,18 @@ int lock_table_new(struct lock_table **table, const struct lock_files *files, vo
                    uint32_t max, struct keep *k);
 /** lock_table_resume() - owners that another worker left, with the locks that their descriptors hold. 0 or -ENOMEM. */
 int lock_table_resume(struct lock_table *t);
-/** lock_table_each() - @fn for each owner of a lock, the file by its number; stops at what is not 0 */
-int lock_table_each(struct lock_table *t,
-                    int (*fn)(void *ctx, uint32_t file, uint64_t owner, uint32_t pid), void *ctx);
+/* For whoever moves a session to another host. The guest is stopped meanwhile. */
+
+/** lock_each_fn - @ranges: NULL when they are not known any more, because another worker took some */
+typedef int lock_each_fn(void *ctx, void *file, uint64_t owner, uint32_t pid,
+                         const struct lock_ranges *ranges);
+/** lock_table_each() - @fn for each owner; stops at what is not 0 */
+int lock_table_each(struct lock_table *t, lock_each_fn *fn, void *ctx);
+/**
+ * lock_table_give_up() - the kernel's locks go and the table stays (@give_up), or are taken again
+ * Return: owners of which not all could be taken again.
+ */
+int lock_table_give_up(struct lock_table *t, bool give_up);
 /** lock_table_clear() - release every lock; references that are out stay good and end as usual */
 void lock_table_clear(struct lock_table *t);
 void lock_table_free(struct lock_table *t);

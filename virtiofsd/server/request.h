@@ -26,6 +26,7 @@
 #include "lib/fuse/fuse_call.h"
 #include "lib/fuse/fuse_reply.h"
 #include "server/pace.h"
+#include "server/lock_table.h"
 #include "server/server.h"
 #include "tree/tree.h"
 #include "watch/watch.h"
@@ -210,6 +211,7 @@ struct handle {
     struct inode_fd hold;   /* the inode's cached descriptor, slot 0: none */
     struct dir_stream *dir; /* HANDLE_DIR */
     _Atomic bool flocked;   /* flock() has been used through it */
+    _Atomic uint8_t flock;  /* and this is what it has locked: F_RDLCK, F_WRLCK, F_UNLCK */
     _Atomic bool released;  /* RELEASE has been served */
     _Atomic bool no_nowait; /* RWF_NOWAIT does not work on this file */
 };
@@ -245,6 +247,8 @@ void handles_resume(struct server *srv);
 int handle_keep(struct server *srv, struct handle *h);
 /** handle_flocks() - before the first flock() through it: that goes with the descriptor. 0 or -errno. */
 int handle_flocks(struct server *srv, struct handle *h);
+/** handle_flocked_as() - what it has locked since then */
+void handle_flocked_as(struct server *srv, struct handle *h, uint8_t type);
 /** flags_for_append() - what a file is opened with for O_APPEND; @inode: the file or, for a new one, its directory */
 int flags_for_append(struct server *srv, const struct inode *inode, int flags);
 /** open_file() - inode_open() with that in mind */
@@ -255,13 +259,13 @@ struct handle_record {
     uint64_t fh, node;
     int flags; /* O_* */
     enum handle_kind kind;
-    bool flocked; /* flock() has been used through it */
+    uint8_t flock; /* what flock() has locked through it: F_RDLCK, F_WRLCK, F_UNLCK */
 };
 /** handles_each() - @fn for each handle; stops at what is not 0 */
 int handles_each(struct server *srv, int (*fn)(void *ctx, const struct handle_record *r),
                  void *ctx);
 /**
- * handles_place() - between tree_unsettle() and tree_settle(); its file is opened when it is first used
+ * handles_place() - its inode is there; its file is opened when it is first used
  * Return: 0; -EEXIST, -ENFILE, -EINVAL, -ESTALE. handles_settle() comes after the last one.
  */
 int handles_place(struct server *srv, const struct handle_record *r);
@@ -319,6 +323,13 @@ srv_handler op_watch, op_unwatch, op_events;                        /* feed.c */
 
 /** session_map() - what is kept of the session. 0 or -errno. */
 int session_map(struct server *srv);
+/**
+ * session_may_begin() - could a client have agreed these FUSE_* flags and minor version with this daemon?
+ * Return: 0; -EPROTO (the reason is logged).
+ */
+int session_may_begin(const struct server *srv, uint32_t minor, uint64_t flags);
+/** session_begin() - one that was agreed elsewhere goes on here. Gate held for writing. */
+void session_begin(struct server *srv, uint32_t minor, uint64_t flags, uint32_t features);
 /** session_resume() - the session that another worker served goes on */
 void session_resume(struct server *srv);
 /** session_reset() - no FUSE session any more: handles, locks, inodes go. Gate held for writing. */
@@ -355,9 +366,15 @@ uint32_t locks_fds(const struct conf *conf, int64_t nofile); /* to be set aside 
 int locks_new(struct locks **locks, struct server *srv, uint32_t max_fds);
 /** locks_resume() - what another worker left, after tree_resume() and before tree_settle(). 0 or -ENOMEM. */
 int locks_resume(struct locks *locks);
-/** locks_each() - @fn for each owner of record locks, with the low half of the inode's id */
-int locks_each(struct locks *locks,
-               int (*fn)(void *ctx, uint32_t inode, uint64_t owner, uint32_t pid), void *ctx);
+/* For whoever moves a session to another host. The guest is stopped meanwhile. */
+/** locks_each() - @fn for each owner of record locks; the file is the inode */
+int locks_each(struct locks *locks, lock_each_fn *fn, void *ctx);
+/** locks_flock() - as a guest's flock() without waiting; locks_record() - as a guest's SETLK. 0 or -errno. */
+int locks_flock(struct locks *locks, struct handle *h, uint32_t type);
+int locks_record(struct locks *locks, struct inode *inode, const struct fuse_lk_in *in);
+/** locks_hand_over() - nothing is locked any more, as far as others see; locks_take_back() - as before */
+void locks_hand_over(struct locks *locks);
+void locks_take_back(struct locks *locks);
 void locks_free(struct locks *locks);
 /** locks_flush() - FLUSH by @owner: its POSIX locks on the inode go */
 void locks_flush(struct locks *locks, struct inode *inode, uint64_t owner);

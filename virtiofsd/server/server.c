@@ -26,6 +26,7 @@
 #include "server/dispatch.h"
 #include "server/feed.h"
 #include "server/xattrmap.h"
+#include "state/state.h"
 
 enum {
     FD_RESERVE = 160,     /* sockets, rings, memory regions, logs, one transient per thread */
@@ -134,6 +135,9 @@ const struct vu_ops server_ops = {
     .pause_ns = pause_ns,
     .cancel_later = cancel_later,
     .defer_later = defer_later,
+    .save = state_save,
+    .load = state_load,
+    .resumed = state_resumed,
     .session_reset = reset,
 };
 

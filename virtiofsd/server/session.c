@@ -74,6 +74,30 @@ void session_reset(struct server *srv)
     srv->session.epoch = epoch;
 }
 
+/* What there is of the extension, whoever asks. */
+static uint32_t offered_features(const struct server *srv)
+{
+    return VIOFS_FEATURE_BTIME | VIOFS_FEATURE_OPEN | (srv->feed ? VIOFS_FEATURE_FEED : 0) |
+           (srv->conf->xattr ? VIOFS_FEATURE_META : 0);
+}
+
+void session_begin(struct server *srv, uint32_t minor, uint64_t flags, uint32_t features)
+{
+    srv->session.live = true;
+    srv->session.flags = flags;
+    srv->session.dialect = (struct fuse_dialect){
+        .minor = minor,
+        .setxattr_ext = flags & FUSE_SETXATTR_EXT,
+        .security_ctx = flags & FUSE_SECURITY_CTX,
+        .supp_group = flags & FUSE_CREATE_SUPP_GROUP,
+        .max_write = MAX_WRITE,
+    };
+    atomic_store(&srv->session.features, features & offered_features(srv));
+    session_record(srv);
+    if (feed_on(srv) && !(srv->feed && feed_resume(srv)))
+        atomic_fetch_and(&srv->session.features, ~VIOFS_FEATURE_FEED);
+}
+
 static void exclusive_begin(struct server *srv)
 {
     pthread_rwlock_unlock(&srv->gate);
@@ -144,6 +168,23 @@ static int agree(const struct server *srv, uint64_t capable, uint64_t *flags)
     return 0;
 }
 
+int session_may_begin(const struct server *srv, uint32_t minor, uint64_t flags)
+{
+    uint64_t offered = offer(srv);
+
+    if (minor < FUSE_MIN_MINOR || minor > FUSE_OUR_MINOR) {
+        log_error("migration: the guest speaks FUSE 7.%u, which this virtiofsd does not", minor);
+        return -EPROTO;
+    }
+    if (flags & ~offered) {
+        log_error("migration: the guest relies on FUSE features %#llx that this virtiofsd does not "
+                  "offer; start it with the options of the one that the guest comes from",
+                  (unsigned long long)(flags & ~offered));
+        return -EPROTO;
+    }
+    return 0;
+}
+
 int64_t op_init(struct srv_req *rq)
 {
     struct server *srv = rq->srv;
@@ -178,16 +219,7 @@ int64_t op_init(struct srv_req *rq)
     if (srv->session.live)
         log_info("the guest starts a new session");
     session_reset(srv);
-    srv->session.live = true;
-    srv->session.flags = flags;
-    srv->session.dialect = (struct fuse_dialect){
-        .minor = out.minor,
-        .setxattr_ext = flags & FUSE_SETXATTR_EXT,
-        .security_ctx = flags & FUSE_SECURITY_CTX,
-        .supp_group = flags & FUSE_CREATE_SUPP_GROUP,
-        .max_write = MAX_WRITE,
-    };
-    session_record(srv);
+    session_begin(srv, out.minor, flags, 0);
     exclusive_end(srv);
     log_debug("INIT: FUSE %u.%u, flags %#llx of %#llx", in->major, out.minor,
               (unsigned long long)flags, (unsigned long long)capable);
@@ -231,13 +263,6 @@ int64_t op_interrupt(struct srv_req *rq)
         log_debug("INTERRUPT of request %llu, which is not waiting",
                   (unsigned long long)in->unique);
     return 0;
-}
-
-/* What there is of the extension, whoever asks. */
-static uint32_t offered_features(const struct server *srv)
-{
-    return VIOFS_FEATURE_BTIME | VIOFS_FEATURE_OPEN | (srv->feed ? VIOFS_FEATURE_FEED : 0) |
-           (srv->conf->xattr ? VIOFS_FEATURE_META : 0);
 }
 
 int64_t op_probe(struct srv_req *rq)

@@ -92,23 +92,12 @@ bool tree_parent_covered(struct tree *t, uint64_t id)
 bool inode_in_covered_place(struct tree *t, struct inode *inode)
 {
     char name[NAME_MAX + 1];
-    struct inode_fd dir;
-    struct identity id;
-    struct statx stx;
     struct inode *parent = inode_place(t, inode, name);
 
     if (!parent)
         return false;
-    int r = inode_covered(parent) ? inode_fd_get(t, parent, &dir) : -ENOENT;
-    if (r == 0) {
-        r = name_statx(dir.fd, name, &stx);
-        if (r == 0)
-            r = identify(t, inode->mount, &stx, -1, dir.fd, name, &id);
-        if (r == 0 && !identity_is(&id, inode))
-            r = -ESTALE;
-        inode_fd_put(t, &dir);
-    }
-    bool covered = r == 0 && inode_covered(parent);
+    bool covered =
+        inode_covered(parent) && inode_is_at(t, inode, parent, name) == 0 && inode_covered(parent);
     inode_put(t, parent);
     return covered;
 }

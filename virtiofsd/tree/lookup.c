@@ -150,24 +150,29 @@ static int keep_handle(struct tree *t, struct inode *inode, int fd, int dirfd, c
     return r;
 }
 
+int inode_vouch(struct tree *t, struct inode *fresh, int fd, int dirfd, const char *name)
+{
+    int r = t->p.handles == HANDLES_MANDATORY ? keep_handle(t, fresh, fd, dirfd, name) : 0;
+
+    if (r < 0)
+        return r;
+    return inode_mount(t, fresh)->stamp != STAMP_NONE || keep_identity(t, fresh, fd, dirfd, name);
+}
+
 /* A new inode that needs more than a statx before it may be known: system calls, so no lock is held. */
 static int make_vouched(struct tree *t, struct inode *parent, const char *name, int fd, int dirfd,
                         const struct statx *stx, const struct identity *id, struct inode **out)
 {
     struct inode *fresh = table_new(t, id, stx->stx_mode);
     uint64_t hash = identity_hash(id);
-    int r = 0;
 
     if (!fresh)
         return -ENOMEM;
-    if (t->p.handles == HANDLES_MANDATORY)
-        r = keep_handle(t, fresh, fd, dirfd, name);
-    if (r < 0) {
+    int hashed = inode_vouch(t, fresh, fd, dirfd, name);
+    if (hashed < 0) {
         inode_put(t, fresh);
-        return r;
+        return hashed;
     }
-    bool hashed = mount_at(t->mounts, id->mount)->stamp != STAMP_NONE ||
-                  keep_identity(t, fresh, fd, dirfd, name);
     struct shard *s = inode_shard(t, fresh);
     pthread_mutex_lock(&s->lock);
     struct inode *inode = hashed ? find_or_hash(t, s, hash, id, fresh) : fresh;

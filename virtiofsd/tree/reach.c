@@ -151,6 +151,21 @@ int verify_fd(struct tree *t, const struct inode *inode, int fd)
     return r < 0 ? r : verify(t, inode, &stx, fd, -1, "");
 }
 
+int inode_is_at(struct tree *t, struct inode *inode, struct inode *parent, const char *name)
+{
+    struct inode_fd dir;
+    struct statx stx;
+    int r = inode_fd_get(t, parent, &dir);
+
+    if (r < 0)
+        return r;
+    r = name_statx(dir.fd, name, &stx);
+    if (r == 0)
+        r = verify(t, inode, &stx, -1, dir.fd, name);
+    inode_fd_put(t, &dir);
+    return r;
+}
+
 /* ---- by name ------------------------------------------------------------------------------ */
 
 struct inode *inode_place(struct tree *t, struct inode *inode, char name[static NAME_MAX + 1])

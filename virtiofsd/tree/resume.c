@@ -16,8 +16,6 @@
  *   The cost is two passes over 64 bytes an inode. What is out of range (which no end of a process can cause) is
  *   mended so that it is never followed: the inode is stale then.
  *
- *   A tree that comes from another host is put in the same way: tree_place() fills slots, tree_settle() ties them.
- *
  *   Where only a descriptor vouches for an identity (STAMP_NONE) it has gone with its process. The number and the
  *   type are believed then, as they are where descriptors are short.
  *
@@ -172,104 +170,5 @@ int tree_settle(struct tree *t)
     for (uint32_t slot = TREE_ROOT_ID + 1; slot < t->head->n_slots; slot++)
         if (slot_inode(t, slot)->flags & INODE_KEPT)
             take_back(t, slot_inode(t, slot));
-    return 0;
-}
-
-/* ---- moving ------------------------------------------------------------------------------- */
-
-int tree_each(struct tree *t,
-              int (*fn)(void *ctx, struct inode *inode, const struct tree_record *r), void *ctx)
-{
-    struct tree_record record;
-    int r = 0;
-
-    for (uint32_t slot = TREE_ROOT_ID + 1; r == 0 && slot < t->head->n_slots; slot++) {
-        struct inode *inode = slot_inode(t, slot);
-        if (!inode_try_ref(inode))
-            continue;
-        struct shard *s = inode_shard(t, inode);
-        pthread_mutex_lock(&s->lock);
-        uint32_t parent = place_of(inode).parent;
-        record = (struct tree_record){.id = inode_id(inode),
-                                      .nlookup = inode->nlookup,
-                                      .parent = parent ? inode_id(slot_inode(t, parent)) : 0,
-                                      .ino = inode->ino,
-                                      .type = inode_type(inode),
-                                      .unlinked = inode->flags & INODE_UNLINKED};
-        if (!inode_name(t, inode, record.name))
-            record.name[0] = '\0';
-        pthread_mutex_unlock(&s->lock);
-        r = fn(ctx, inode, &record);
-        inode_put(t, inode);
-    }
-    return r;
-}
-
-int tree_unsettle(struct tree *t)
-{
-    struct inode *root = slot_inode(t, TREE_ROOT_ID);
-
-    tree_reset(t);
-    if (t->n_inodes != 1)
-        return -EBUSY;
-    /* Its descriptor stays; what it is tied by is found again. */
-    atomic_store(&root->refs, 0);
-    t->free_head = 0;
-    return 0;
-}
-
-/* Slots up to that one exist, and are empty. */
-static void make_slots(struct tree *t, uint32_t slot)
-{
-    for (uint32_t n = t->head->n_slots; n <= slot; n++) {
-        memset(slot_inode(t, n), 0, sizeof(struct inode));
-        slot_inode(t, n)->slot = n;
-        atomic_store_explicit(&t->head->n_slots, n + 1, memory_order_release);
-    }
-}
-
-int tree_place(struct tree *t, const struct tree_record *r, int fd, const struct statx *stx)
-{
-    uint32_t slot = (uint32_t)r->id, parent = (uint32_t)r->parent;
-    uint32_t most =
-        t->p.max_inodes && t->p.max_inodes < MAX_SLOTS - 1 ? t->p.max_inodes : MAX_SLOTS - 1;
-    size_t len = strnlen(r->name, sizeof(r->name));
-    struct identity id;
-    struct inode_fd f;
-
-    if (slot <= TREE_ROOT_ID || slot > most || parent > most || parent == slot || len > NAME_MAX ||
-        (len && !is_component(r->name)))
-        return -EINVAL;
-    int e = identify(t, 0, stx, fd, -1, "", &id);
-    if (e < 0)
-        return e;
-    make_slots(t, slot > parent ? slot : parent);
-    struct inode *inode = slot_inode(t, slot);
-    if (inode->type)
-        return -EEXIST;
-    inode->ino = id.ino;
-    inode->stamp = id.stamp;
-    inode->mount = id.mount;
-    inode->type = id.type;
-    atomic_store(&inode->gen, (uint32_t)(r->id >> 32));
-    uint64_t hash;
-    unsigned lane = (unsigned)(shard_of(t, inode, &hash) - t->shard);
-    if (parent && len) {
-        uint32_t name = arena_store(t->arena, lane, r->name, len);
-        if (!name)
-            return -ENOMEM;
-        place_set(inode, (struct place){parent, name});
-    }
-    inode->flags = INODE_HASHED;
-    save_handle(t, inode, fd);
-    inode->nlookup = r->nlookup;
-    if (!r->unlinked)
-        return 0;
-    inode->flags |= INODE_UNLINKED;
-    int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    if (own < 0)
-        return -errno;
-    fdcache_install(t, inode, own, FD_KEEP, &f);
-    inode_fd_put(t, &f);
     return 0;
 }

@@ -277,6 +277,18 @@ static void count_inodes(struct tree *t, int more)
     atomic_store_explicit(&t->n_inodes, n + (uint64_t)more, memory_order_relaxed);
 }
 
+static struct inode *fill_slot(struct inode *inode, const struct identity *id, mode_t type)
+{
+    inode->ino = id->ino;
+    inode->stamp = id->stamp;
+    inode->mount = id->mount;
+    inode->type = (uint8_t)((type & S_IFMT) >> 12);
+    inode->next = 0; /* nlookup, place, handle and flags are 0 in a slot that is free */
+    atomic_store_explicit(&inode->fd, 0, memory_order_relaxed);
+    atomic_store_explicit(&inode->refs, 1, memory_order_release);
+    return inode;
+}
+
 struct inode *table_new(struct tree *t, const struct identity *id, mode_t type)
 {
     pthread_mutex_lock(&t->alloc_lock);
@@ -291,16 +303,40 @@ struct inode *table_new(struct tree *t, const struct identity *id, mode_t type)
     }
     count_inodes(t, inode ? 1 : 0);
     pthread_mutex_unlock(&t->alloc_lock);
-    if (!inode)
-        return NULL;
-    inode->ino = id->ino;
-    inode->stamp = id->stamp;
-    inode->mount = id->mount;
-    inode->type = (uint8_t)((type & S_IFMT) >> 12);
-    inode->next = 0; /* nlookup, place, handle and flags are 0 in a slot that is free */
-    atomic_store_explicit(&inode->fd, 0, memory_order_relaxed);
-    atomic_store_explicit(&inode->refs, 1, memory_order_release);
-    return inode;
+    return inode ? fill_slot(inode, id, type) : NULL;
+}
+
+struct inode *table_new_at(struct tree *t, uint64_t node, const struct identity *id, mode_t type)
+{
+    uint32_t slot = (uint32_t)node;
+    struct inode *inode = NULL;
+
+    pthread_mutex_lock(&t->alloc_lock);
+    while (t->head->n_slots <= slot && slot_extend(t))
+        ;
+    if (slot > TREE_ROOT_ID && slot < t->head->n_slots &&
+        atomic_load(&slot_inode(t, slot)->refs) == 0) {
+        inode = slot_inode(t, slot);
+        atomic_store(&inode->gen, (uint32_t)(node >> 32));
+        count_inodes(t, 1);
+    }
+    pthread_mutex_unlock(&t->alloc_lock);
+    return inode ? fill_slot(inode, id, type) : NULL;
+}
+
+void table_link_free(struct tree *t)
+{
+    pthread_mutex_lock(&t->alloc_lock);
+    t->free_head = 0;
+    /* Downwards, so that the lowest slots are used first. */
+    for (uint32_t slot = t->head->n_slots - 1; slot > TREE_ROOT_ID; slot--) {
+        struct inode *inode = slot_inode(t, slot);
+        if (atomic_load(&inode->refs) == 0) {
+            inode->next = t->free_head;
+            t->free_head = slot;
+        }
+    }
+    pthread_mutex_unlock(&t->alloc_lock);
 }
 
 /* The last reference has gone. Return: the parent, to be put. */

@@ -68,31 +68,6 @@ struct inode *tree_hold(struct tree *tree, uint32_t slot);
 int tree_settle(struct tree *tree);
 uint32_t inode_number(const struct inode *inode); /* its slot: the low half of its id */
 
-/*
- * For whoever moves a tree to another host (each inode keeps its id there). The guest is stopped meanwhile.
- */
-struct tree_record {
-    uint64_t id, nlookup;
-    uint64_t parent;         /* id of the last known parent; 0: none */
-    uint64_t ino;            /* where it comes from */
-    mode_t type;             /* S_IFMT bits */
-    bool unlinked;           /* it has no name any more */
-    char name[NAME_MAX + 1]; /* "" without a parent */
-};
-/** tree_each() - @fn for each inode but the root, parents not before children; stops at what is not 0 */
-int tree_each(struct tree *tree,
-              int (*fn)(void *ctx, struct inode *inode, const struct tree_record *r), void *ctx);
-/**
- * tree_unsettle() - of a tree that knows its root only: tree_place() and tree_hold() follow, then tree_settle()
- */
-int tree_unsettle(struct tree *tree);
-/**
- * tree_place() - this host's @fd (O_PATH, borrowed; @stx is its statx) is what the guest knows as @r->id
- * The parent is told by its id and may be placed later. nlookup may be 0 where a handle holds it.
- * Return: 0; -EEXIST when the slot is taken or the file is placed already; -EINVAL, -ENFILE, -ENOMEM.
- */
-int tree_place(struct tree *tree, const struct tree_record *r, int fd, const struct statx *stx);
-
 /** tree_reset() - forget every inode but the root. No request may be running. */
 void tree_reset(struct tree *tree);
 

@@ -29,6 +29,8 @@ enum inode_flags {
     INODE_COVERED = 8,  /* a directory in which changes are watched */
     INODE_LOOKED = 16,  /* and in which the guest has looked lately */
     INODE_KEPT = 32,    /* the supervisor has a descriptor of it (KEEP_INODE) */
+    INODE_LOST = 64,    /* it came with a guest and could not be found here */
+    INODE_UNSENT = 128, /* another daemon could not have found it (export.c) */
 };
 
 /*
@@ -155,6 +157,10 @@ void table_free(struct tree *t);
 struct inode *table_find(struct tree *t, struct shard *s, uint64_t hash, const struct identity *id);
 /** table_new() - a fresh inode with one reference, not hashed. NULL when full or out of memory. */
 struct inode *table_new(struct tree *t, const struct identity *id, mode_t type);
+/** table_new_at() - as table_new(), under that id, which nobody has. NULL also when somebody has. */
+struct inode *table_new_at(struct tree *t, uint64_t node, const struct identity *id, mode_t type);
+/** table_link_free() - after table_new_at(): what is free may be used again */
+void table_link_free(struct tree *t);
 /** table_hash() - make it findable; shard lock held */
 void table_hash(struct tree *t, struct shard *s, uint64_t hash, struct inode *inode);
 /** inode_set_name() - new parent and name, shard lock held. Return: old parent, to be put unlocked. */
@@ -206,6 +212,15 @@ bool identity_is(const struct identity *id, const struct inode *inode);
 int verify_fd(struct tree *t, const struct inode *inode, int fd);
 int open_child_path(int dirfd, const char *name);
 int name_statx(int dirfd, const char *name, struct statx *stx);
+
+/** inode_is_at() - is it @name in @parent? Return: 0, -ESTALE for anything else, -errno. */
+int inode_is_at(struct tree *t, struct inode *inode, struct inode *parent, const char *name);
+/**
+ * inode_vouch() - of a new inode: let it have what its file system and the options demand (lookup.c)
+ * @fd, or @name in @dirfd: where it is
+ * Return: 1: it may be found by its identity; 0: by its id alone; -errno: it may not be known.
+ */
+int inode_vouch(struct tree *t, struct inode *fresh, int fd, int dirfd, const char *name);
 
 /* ---- fhandle.c ---------------------------------------------------------------------------- */
 

@@ -40,7 +40,8 @@ static const uint64_t our_proto = BIT(VU_PROTO_MQ) | BIT(VU_PROTO_LOG_SHMFD) |
 
 static uint64_t offered_proto(const struct vu *vu)
 {
-    return our_proto | (vu->has_config ? BIT(VU_PROTO_CONFIG) : 0);
+    return our_proto | (vu->has_config ? BIT(VU_PROTO_CONFIG) : 0) |
+           (vu->ops->save ? BIT(VU_PROTO_DEVICE_STATE) : 0);
 }
 
 /* ---- features -------------------------------------------------------------------------------- */
@@ -259,6 +260,27 @@ static int set_log_fd(struct vu *vu, struct vu_msg *m)
     return 0;
 }
 
+/* ---- device state ---------------------------------------------------------------------------- */
+
+/* Both always have an answer, which says whether it went well. */
+static int set_device_state_fd(struct vu *vu, struct vu_msg *m)
+{
+    struct vu_state_transfer t = m->transfer;
+    int fd = vu_msg_take_fd(m, 0);
+
+    if (fd < 0)
+        log_error("vhost-user: SET_DEVICE_STATE_FD without a descriptor");
+    int err = fd < 0 ? -EINVAL : transfer_begin(vu, t.direction, t.phase, fd);
+    m->u64 = VU_STATE_NO_FD | (err < 0);
+    return 0;
+}
+
+static int check_device_state(struct vu *vu, struct vu_msg *m)
+{
+    m->u64 = transfer_check(vu) < 0;
+    return 0;
+}
+
 /* ---- queues ---------------------------------------------------------------------------------- */
 
 static struct vq *queue_at(struct vu *vu, uint64_t index)
@@ -365,6 +387,7 @@ static int set_vring_kick(struct vu *vu, struct vu_msg *m)
                   q->index);
         return -EOPNOTSUPP;
     }
+    transfer_settle(vu);
     err = queue_set_kick(q, fd);
     if (err < 0)
         return err;
@@ -442,6 +465,8 @@ static const struct request requests[] = {
     [VU_GET_CONFIG] = {get_config, sizeof(struct vu_config), ANSWER_CONFIG},
     [VU_SET_CONFIG] = {set_config, sizeof(struct vu_config), ANSWER_NONE},
     [VU_RESET_DEVICE] = {reset_device, 0, ANSWER_NONE},
+    [VU_SET_DEVICE_STATE_FD] = {set_device_state_fd, sizeof(struct vu_state_transfer), ANSWER_U64},
+    [VU_CHECK_DEVICE_STATE] = {check_device_state, 0, ANSWER_U64},
     [VU_GET_MAX_MEM_SLOTS] = {get_max_mem_slots, 0, ANSWER_U64},
     [VU_ADD_MEM_REG] = {add_mem_reg, sizeof(struct vu_mem_reg_msg), ANSWER_NONE},
     [VU_REM_MEM_REG] = {rem_mem_reg, sizeof(struct vu_mem_reg_msg), ANSWER_NONE},

@@ -91,6 +91,8 @@ void device_reset(struct vu *vu)
 
 static void end_session(struct vu *vu)
 {
+    transfer_end(vu);
+    vu->transfers.saved = false;
     park_all(vu);
     for (unsigned i = 0; i < VU_MAX_QUEUES; i++)
         queue_reset(&vu->queue[i]);

@@ -11,6 +11,7 @@
  *   worker.c   the loop that serves a queue, and its thread
  *   crew.c     the threads that serve all queues of several devices
  *   hub.c      the control side of several devices
+ *   transfer.c the device's state, in a migration
  *
  * Who may touch what
  *
@@ -31,6 +32,7 @@
 #include "vhost/memory.h"
 #include "vhost/message.h"
 #include "vhost/queue.h"
+#include "vhost/transfer.h"
 #include "vhost/vhost.h"
 
 struct vu {
@@ -62,6 +64,7 @@ struct vu {
     struct mem *mem;
     struct dirty dirty;
     struct vu_log log;         /* as SET_LOG_BASE described it */
+    struct transfers transfers;
     atomic_bool lost_reported; /* the loss of guest memory was logged */
     struct vq queue[VU_MAX_QUEUES];
 };

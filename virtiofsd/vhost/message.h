@@ -30,6 +30,7 @@ struct vu_msg {
         struct vu_mem_table table;
         struct vu_mem_reg_msg region;
         struct vu_log log;
+        struct vu_state_transfer transfer;
         struct vu_msg_config config;
         uint8_t bytes[512];
     };

@@ -34,6 +34,8 @@ struct hub;
 struct keep;
 struct vu;
 struct vq;
+struct stream_in;
+struct stream_out;
 
 enum vu_record_state {
     VU_RECORD_NONE,     /* no chain of this head is out */
@@ -101,6 +103,16 @@ struct vu_ops {
      * up with vq_defer(), to be served anew then; what has begun is completed. Its worker is parked.
      */
     void (*defer_later)(void *ctx, struct vq *vq);
+    /**
+     * save(), load() - the server's part of a migration; NULL: there is none. All queues are stopped; a thread of
+     * its own, with @thread as for serve().
+     * @kind: load(): of the first record that is not the back end's, read already. Reads to the end.
+     * Return: 0; -errno (reason logged), after a load without a session.
+     */
+    int (*save)(void *ctx, void *thread, struct stream_out *out);
+    int (*load)(void *ctx, void *thread, struct stream_in *in, int kind);
+    /** resumed() - queues run again after a save(): the guest stays here. Control thread. */
+    void (*resumed)(void *ctx);
     /** session_reset() - front end gone or device reset; no queue is running; forget the FUSE session */
     void (*session_reset)(void *ctx);
 };
