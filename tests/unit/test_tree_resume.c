@@ -13,7 +13,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
-enum { WORKERS = 2, ENTRIES = 256, ROUNDS = 40, LEVELS = 4 };
+enum { WORKERS = 2, ENTRIES = 256, ROUNDS = 40, ROUNDS_MAX = 2000, LEVELS = 4 };
 
 /* What the guest has been told of one file. */
 enum told { NOTHING, KNOWN, IN_FLIGHT, UNLINKED };
@@ -352,7 +352,9 @@ static void test_a_worker_may_be_killed_at_any_moment(void **ctx)
 
     world_open(&w);
     make_dirs(&w);
-    for (unsigned round = 0; round < ROUNDS; round++) {
+    /* On a machine that is busy, or with a sanitizer, workers do not come far. */
+    for (unsigned round = 0; round < ROUNDS || (w.told->steps < 1000 && round < ROUNDS_MAX);
+         round++) {
         unsigned n = 0;
         pid_t worker = keep_rig_fork(w.keep);
         if (worker == 0) {
@@ -371,7 +373,7 @@ static void test_a_worker_may_be_killed_at_any_moment(void **ctx)
         assert_in_range(tree_inodes(t), n, n + 1 + WORKERS * LEVELS + (round + 1) * WORKERS);
         tree_free(t);
     }
-    assert_true(w.told->steps > 1000);
+    assert_true(w.told->steps >= 1000);
     world_close(&w);
 }
 
@@ -402,6 +404,22 @@ static struct inode *meet(struct world *w, struct tree *t, const char *name)
     assert_int_equal(tree_lookup(t, root, name, &stx, &inode), 0);
     inode_put(t, root);
     return inode;
+}
+
+static void test_a_worker_may_end_before_there_is_anything(void **ctx)
+{
+    (void)ctx;
+    struct world w = {.proc_fd = -1};
+
+    world_open(&w);
+    keep_rig_resumes(w.keep, true);
+    struct tree *t = tree_here(&w);
+    is_sound(t);
+    struct inode *one = meet(&w, t, "one");
+    inode_put(t, one);
+    is_sound(t);
+    tree_free(t);
+    world_close(&w);
 }
 
 static void meet_one(struct world *w, struct tree *t)
@@ -515,6 +533,7 @@ static void test_another_directory_is_not_taken_for_the_root(void **ctx)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_worker_may_end_before_there_is_anything),
         cmocka_unit_test(test_a_known_file_keeps_its_id_and_is_found_by_identity),
         cmocka_unit_test(test_an_id_that_was_about_to_go_is_never_used_again),
         cmocka_unit_test(test_a_file_without_a_name_is_reached_until_it_is_forgotten),

@@ -97,6 +97,8 @@ static int begin(struct tree *t)
         r = resume_begin(t);
     if (r == 0)
         r = resumes ? root_resume(t) : root_make(t);
+    if (r == 0 && !resumes && keep_resumes(t->p.keep)) /* it ended before there was anything */
+        r = tree_unsettle(t);
     t->begun = r == 0;
     if (r < 0)
         log_error("cannot set up the shared directory: %s", strerror(-r));
