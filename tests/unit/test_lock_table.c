@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -68,8 +69,9 @@ static int setup(void **state)
 {
     struct rig *rig = calloc(1, sizeof(*rig));
 
-    strcpy(rig->a, "/tmp/lock-a-XXXXXX");
-    strcpy(rig->b, "/tmp/lock-b-XXXXXX");
+    assert_non_null(rig);
+    snprintf(rig->a, sizeof(rig->a), "/tmp/lock-a-XXXXXX");
+    snprintf(rig->b, sizeof(rig->b), "/tmp/lock-b-XXXXXX");
     close(mkstemp(rig->a));
     close(mkstemp(rig->b));
     assert_int_equal(lock_table_new(&rig->table, &files, rig, 4, NULL), 0);

@@ -113,7 +113,7 @@ struct shared {
     struct vu_record record;
     uint64_t node, other, fh; /* what the first worker's guest has learned */
     int32_t error;            /* of the reply */
-    uint8_t reply[1024];
+    _Alignas(8) uint8_t reply[1024];
 };
 
 struct world {
