@@ -387,6 +387,10 @@ void worker_end(struct vq *q)
 {
     struct worker *w = q->worker;
 
+    if (q->seat) {
+        seat_end(q);
+        return;
+    }
     pthread_join(w->id, NULL);
     pthread_mutex_lock(&q->lock); /* vq_wake() */
     q->worker = NULL;
