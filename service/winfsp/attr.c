@@ -75,7 +75,5 @@ NTSTATUS svc_info(struct svc_open *o, struct winfsp_file_info *out)
     if (error)
         return svc_fail(o->v, error, SVC_ABOUT_HANDLE);
     fill(o->v, &a, o->hidden, leads_to_directory(o), out);
-    if (!a.eas_known)
-        out->ea_size = o->ea_size;
     return o->stream ? svc_stream_info(o, out) : STATUS_SUCCESS;
 }

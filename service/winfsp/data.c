@@ -129,7 +129,6 @@ void svc_info_after_write(struct svc_open *o, struct winfsp_file_info *out)
     svc_info_of(o->v, &a, no_name, false, out);
     if (o->hidden)
         out->file_attributes |= FILE_ATTRIBUTE_HIDDEN;
-    out->ea_size = o->ea_size;
     out->last_write_time = out->change_time = svc_now();
 }
 

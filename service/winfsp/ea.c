@@ -134,7 +134,6 @@ NTSTATUS WINAPI svc_cb_get_ea(struct winfsp_file_system *fs, void *ctx, struct w
     free(names);
     if (!NT_SUCCESS(status))
         return status;
-    o->ea_size = p.used;
     *got = p.used;
     return STATUS_SUCCESS;
 }
@@ -157,8 +156,6 @@ static NTSTATUS set_one(struct svc_open *o, const struct winfsp_full_ea *ea)
         if (error == -LE_ENODATA)
             error = 0;
     }
-    if (error == 0 && ea->value_length > 0)
-        o->ea_size += (uint32_t)sizeof(*ea) + ea->name_length + 1u + ea->value_length;
     return svc_fail(o->v, error, SVC_ABOUT_EA);
 }
 
@@ -201,7 +198,6 @@ NTSTATUS svc_eas_clear(struct svc_open *o)
             error = 0;
     }
     free(names);
-    o->ea_size = 0;
     return svc_fail(o->v, error, SVC_ABOUT_EA);
 }
 

@@ -92,7 +92,6 @@ struct svc_open {
     struct cli_node *parent; /* NULL: the root */
     struct cli_file *file;   /* regular files, once data was wanted; then it stays */
     struct cli_dir *dir;     /* directories, once they were listed */
-    uint32_t ea_size;        /* as far as it went through this handle; for hosts that do not tell */
     bool hidden;             /* a dot file, and those are hidden */
     bool preallocated;       /* blocks past the end may be given back at cleanup */
     bool deleted;

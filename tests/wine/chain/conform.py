@@ -35,6 +35,7 @@ class Mode:
         return words + (["--cached"] if self.cached else [])
 
 
+TOLD = ("modes: changes are told although", "modes: told names are found")
 MODES = {
     "acl-stored": Mode({"Acl": "stored"}),
     "acl-off": Mode({"Acl": "off"}, ["security: "]),
@@ -42,9 +43,10 @@ MODES = {
     "read-only-stored": Mode({"ReadOnlyAttribute": "stored"}),
     "streams-off": Mode({"Streams": "off"}, ["streams: "]),
     "strict": Mode({"Cache": "strict"}),
-    "long": Mode({"Cache": "long"}, ["host: "], cached=True),
-    "quiet": Mode({"ChangeNotify": "off"}, ["watch: "]),
-    "few": Mode({}, ["watch: "], ["--watch-limit=4"]),
+    "long": Mode({"Cache": "long"}, ["host: ", "data: a write of the host is read", "append: appending follows what the host"],
+                 cached=True),
+    "quiet": Mode({"ChangeNotify": "off"}, ["watch: ", *TOLD]),
+    "few": Mode({}, ["watch: ", *TOLD], ["--watch-limit=16"]),
 }
 
 
@@ -91,7 +93,7 @@ def main():
     status = 1
     try:
         with Chain(work, make_shares(work, settings, options)) as chain:
-            status = subprocess.run(command(chain, arguments, plain), check=False, timeout=280).returncode
+            status = subprocess.run(command(chain, arguments, plain), check=False, timeout=900).returncode
     except (Failed, subprocess.TimeoutExpired) as error:
         print(f"not ok - the chain\n# {error}")
         status = 1

@@ -324,10 +324,10 @@ static void what_the_host_does_is_not_told(struct t *t)
     TEXT(t, "+g", nt_told(t));
 }
 
-/* The limit is four directories. */
+/* The limit is sixteen directories. */
 static void beyond_the_limit_names_are_asked_for_again(struct t *t)
 {
-    enum { MANY = 12 };
+    enum { MANY = 40 };
 
     for (unsigned i = 0; i < MANY; i++) {
         host_mkdir(t, keep_printf(t, "d%u", i));
@@ -345,7 +345,7 @@ static void beyond_the_limit_names_are_asked_for_again(struct t *t)
 
 static void a_tree_beyond_the_limit_is_said_to_be_lost(struct t *t)
 {
-    for (unsigned i = 0; i < 12; i++)
+    for (unsigned i = 0; i < 40; i++)
         host_mkdir(t, keep_printf(t, "d%u", i));
     handle d = OPEN(t, "", .access = FILE_LIST_DIRECTORY);
     uint32_t status = nt_notify(t, d, NAMES, true, 10000);
@@ -428,12 +428,123 @@ static void nobody_asks_for_streams(struct t *t)
 static void there_is_no_security(struct t *t)
 {
     host_puts(t, "f", "");
-    host_chmod(t, "f", 0);
+    host_chmod(t, "f", 0222);
     EXPECT(t, STATUS_INVALID_DEVICE_REQUEST, nt_security(t, OPEN(t, "f"), 7, 4096));
-    OK(t, TRY(t, "f")); /* the host's daemon may, and nobody else is asked */
+    OK(t, TRY(t, "f",
+              .access = FILE_GENERIC_READ)); /* the host's daemon may, and nobody else is asked */
+}
+
+/* ---- a daemon without our extension ------------------------------------------------------------ */
+
+/* MS-FSCC 2.4.14: FileFullDirectoryInformation. */
+enum { EA_SIZE_AT = 64 };
+
+static uint32_t listed_ea_size(struct t *t, const char *name)
+{
+    struct listing l = {0};
+    uint32_t size;
+    handle d = OPEN(t, "", .access = FILE_LIST_DIRECTORY);
+
+    OK(t, nt_query_dir(t, d, name, FileFullDirectoryInformation, 4096, DOOR_DIR_RESTART, &l));
+    EQUAL(t, 1, l.n);
+    CHECK(t, nt_data_len(t) >= EA_SIZE_AT + sizeof(size));
+    memcpy(&size, (const uint8_t *)nt_data(t) + EA_SIZE_AT, sizeof(size));
+    nt_close(t, d);
+    return size;
+}
+
+static uint32_t ea_size(struct t *t, handle h)
+{
+    uint32_t size = 99;
+
+    OK(t, nt_query(t, h, FileEaInformation, &size, sizeof(size)));
+    return size;
+}
+
+static void the_size_of_eas_is_nothing_everywhere(struct t *t)
+{
+    uint8_t bytes[64];
+
+    host_puts(t, "f", "");
+    host_setxattr(t, "f", "user.COLOUR", "blue");
+    handle h = OPEN(t, "f");
+    EQUAL(t, 0, ea_size(t, h));
+    EQUAL(t, 0, listed_ea_size(t, "f"));
+    OK(t, nt_ea(t, h, 1024));
+    EQUAL(t, 0, ea_size(t, h));
+    OK(t, nt_set_ea(t, h, bytes, ea_entry(bytes, "N", "1", 1, true)));
+    EQUAL(t, 0, ea_size(t, h));
+    TEXT(t, "1", host_xattr(t, "f", "user.N"));
+}
+
+/* The default with our daemon; kept beside the case above. */
+static void the_size_of_eas_is_the_same_everywhere(struct t *t)
+{
+    host_puts(t, "f", "");
+    host_setxattr(t, "f", "user.COLOUR", "blue");
+    handle h = OPEN(t, "f");
+    EQUAL(t, 4 + 5 + 6 + 4, ea_size(t, h));
+    EQUAL(t, 4 + 5 + 6 + 4, listed_ea_size(t, "f"));
+    nt_puts(t, h, 0, "text");
+    EQUAL(t, 4 + 5 + 6 + 4, ea_size(t, h));
+}
+
+/* ---- the feed, and more of it than cases_watch.c --------------------------------------------------- */
+
+static void told_names_are_found_in_any_case(struct t *t)
+{
+    host_mkdir(t, "Sub");
+    EXPECT(t, STATUS_OBJECT_NAME_NOT_FOUND, TRY(t, "SUB\\name"));
+    handle d = watch(t, "sub");
+
+    host_puts(t, "Sub\\Name", "text");
+    OK(t, nt_notify(t, d, NAMES, false, 5000));
+    TEXT(t, "+Name", nt_told(t));
+    TEXT(t, "text", nt_gets(t, OPEN(t, "sUB\\NAME"), 0));
+    host_rename(t, "Sub\\Name", "Sub\\Other");
+    OK(t, nt_notify(t, d, NAMES, false, 5000));
+    EXPECT(t, STATUS_OBJECT_NAME_NOT_FOUND, TRY(t, "sub\\name"));
+    OK(t, TRY(t, "sub\\other"));
+    host_remove(t, "Sub\\Other");
+    OK(t, nt_notify(t, d, NAMES, false, 5000));
+    EXPECT(t, STATUS_OBJECT_NAME_NOT_FOUND, TRY(t, "SUB\\OTHER"));
+}
+
+static void rename_or_change(struct t *t, unsigned number, void *ctx)
+{
+    enum { TIMES = 60 };
+
+    (void)ctx;
+    for (unsigned i = 0; i < TIMES; i++) {
+        if (number == 0)
+            host_puts(t, keep_printf(t, "d\\f%02u", i), "");
+        else
+            OK(t, nt_move(t, i % 2 ? "b" : "a", i % 2 ? "a" : "b", false));
+    }
+}
+
+/* While Windows renames, WinFsp takes no notifications (STATUS_CANT_WAIT): they come all the same. */
+static void changes_are_told_although_windows_renames(struct t *t)
+{
+    unsigned told = 0;
+
+    host_mkdir(t, "d");
+    host_puts(t, "a", "");
+    handle d = watch(t, "d");
+
+    together(t, 2, rename_or_change, NULL);
+    for (int64_t until = t_now_ms() + 20000; told < 60 && t_now_ms() < until;)
+        if (nt_notify(t, d, NAMES, false, 1000) == STATUS_SUCCESS)
+            for (const char *p = nt_told(t); (p = strstr(p, "+f")); p++)
+                told++;
+    EQUAL(t, 60, told);
 }
 
 static const struct test_case cases[] = {
+    CASE(the_size_of_eas_is_the_same_everywhere),
+    CASE(changes_are_told_although_windows_renames),
+    CASE_ON(told_names_are_found_in_any_case, VOLUME_FOLD),
+    CASE_IN(the_size_of_eas_is_nothing_everywhere, "peer"),
     CASE_IN(what_was_read_is_not_read_again, "long"),
     CASE_IN(what_is_written_is_read_before_it_is_on_the_host, "long"),
     CASE_IN(the_lazy_writer_brings_it_to_the_host, "long"),
