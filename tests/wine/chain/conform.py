@@ -43,7 +43,10 @@ MODES = {
     "read-only-stored": Mode({"ReadOnlyAttribute": "stored"}),
     "streams-off": Mode({"Streams": "off"}, ["streams: "]),
     "strict": Mode({"Cache": "strict"}),
-    "long": Mode({"Cache": "long"}, ["host: ", "data: a write of the host is read", "append: appending follows what the host"],
+    # Only this guest writes there; and what is cached is not read sixteen times at once.
+    "long": Mode({"Cache": "long"},
+                 ["host: what the host writes is read at once", "host: a file cut by the host", "host: an append goes behind",
+                  "data: a write of the host is read", "append: appending follows what the host", "concurrency: sixteen readers"],
                  cached=True),
     "quiet": Mode({"ChangeNotify": "off"}, ["watch: ", *TOLD]),
     "few": Mode({}, ["watch: ", *TOLD], ["--watch-limit=16"]),
