@@ -117,7 +117,7 @@ static void test_hiprio_never_pauses(void **state)
 
 static void test_paused_queue_stops_at_once_and_keeps_its_chains(void **state)
 {
-    struct fe_req r[2];
+    static struct fe_req r[2]; /* in flight until the front end goes */
     uint32_t base = 99;
     (void)state;
 
@@ -131,7 +131,7 @@ static void test_paused_queue_stops_at_once_and_keeps_its_chains(void **state)
 
 static void test_waking_a_queue_whose_worker_has_gone_does_nothing(void **state)
 {
-    struct fe_req r[1];
+    static struct fe_req r[1];
     (void)state;
 
     struct vq *q = hold(r, 1);
