@@ -288,6 +288,7 @@ static void set_defaults(struct conf *conf)
         .listen_fd = -1,
         .thread_pool_size = -1,
         .rlimit_nofile = -1,
+        .project_id = -1,
         .cache = CACHE_AUTO,
         .timeout = -1,
         .watch_limit = 32768,

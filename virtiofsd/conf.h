@@ -60,6 +60,8 @@ struct conf {
     int64_t rlimit_nofile; /* -1: chosen by the daemon; 0: leave as it is */
 
     /* limits; 0: none */
+    int64_t limit_bytes, limit_inodes;  /* by project quota */
+    int64_t project_id;                 /* for these; -1: the one that the directory has */
     int64_t limit_ops, limit_bandwidth; /* a second */
     int limit_in_flight;
     int64_t limit_files; /* descriptors */

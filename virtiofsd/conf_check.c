@@ -166,6 +166,23 @@ static int check_attributes(struct conf_reader *r)
     return 0;
 }
 
+static int check_limits(struct conf_reader *r)
+{
+    const struct conf *c = r->conf;
+    const char *quota = c->limit_bytes ? "limit-bytes" : c->limit_inodes ? "limit-inodes" : NULL;
+
+    if (c->project_id >= 0 && !quota)
+        return complain(r, "project-id",
+                        "is for --limit-bytes and --limit-inodes: add one, or leave it out");
+    if (quota && c->modcaps &&
+        (strcasestr(c->modcaps, "+sys_resource") || strcasestr(c->modcaps, "+cap_sys_resource")))
+        return complain(
+            r, quota,
+            "cannot go with --modcaps=+sys_resource, to which ext4 knows no limit: leave "
+            "one of the two out");
+    return 0;
+}
+
 static bool overlap(uint32_t a, uint32_t n, uint32_t b, uint32_t m)
 {
     return a < (uint64_t)b + m && b < (uint64_t)a + n;
@@ -233,7 +250,7 @@ int conf_check(struct conf_reader *r)
         return complain(r, "shared-dir",
                         "nothing to share: add --shared-dir DIR (or -o source=DIR)");
     if ((err = check_share(r)) || (err = check_cache(r)) || (err = check_socket(r)) ||
-        (err = check_attributes(r)) ||
+        (err = check_attributes(r)) || (err = check_limits(r)) ||
         (err = check_idmap(r, "uid-map", c->uid_map, c->n_uid_map)) ||
         (err = check_idmap(r, "gid-map", c->gid_map, c->n_gid_map)) ||
         (err = check_xlate(r, "translate-uid", c->xlate_uid, c->n_xlate_uid)) ||

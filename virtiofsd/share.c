@@ -16,6 +16,7 @@
 #include "host/cleanup.h"
 #include "host/log.h"
 #include "keep/keep.h"
+#include "sandbox/quota.h"
 #include "watch/watch.h"
 
 void share_init(struct share *s, const struct conf *conf)
@@ -64,6 +65,10 @@ static int check_listen_fd(const struct conf *c)
 
 int share_listen(const struct conf *c)
 {
+    int err = quota_set(c);
+
+    if (err < 0)
+        return err;
     return c->socket_path ? vu_listen(c->socket_path, c->socket_group) : check_listen_fd(c);
 }
 

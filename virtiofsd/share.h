@@ -31,7 +31,10 @@ struct share {
 /** share_init() - all is empty; @conf must outlive the share */
 void share_init(struct share *s, const struct conf *conf);
 
-/** share_listen() - only the listening socket. Return: it, or -errno (message printed). */
+/**
+ * share_listen() - what is done once, however often the process that serves is replaced: quotas, and the
+ * listening socket. Return: that, or -errno (message printed).
+ */
 int share_listen(const struct conf *conf);
 
 /** share_open() - what needs the host's paths: the listening socket, a mark for changes.

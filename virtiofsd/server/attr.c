@@ -339,19 +339,27 @@ int64_t op_access(struct srv_req *rq)
     return rq_error(rq, r);
 }
 
-int64_t op_statfs(struct srv_req *rq)
+static int stat_fs(struct server *srv, struct inode *inode, struct statfs *s)
 {
     struct inode_fd f;
+    int r = inode_fd_get(srv->tree, inode, &f);
+
+    if (r < 0)
+        return r;
+    if (fstatfs(f.fd, s) < 0)
+        r = -errno;
+    inode_fd_put(srv->tree, &f);
+    return r;
+}
+
+int64_t op_statfs(struct srv_req *rq)
+{
     struct statfs s;
-    int r = inode_fd_get(rq->srv->tree, rq->inode, &f);
+    int r = stat_fs(rq->srv, rq->inode, &s);
 
     if (r < 0)
         return rq_error(rq, r);
-    if (fstatfs(f.fd, &s) < 0)
-        r = -errno;
-    inode_fd_put(rq->srv->tree, &f);
-    if (r < 0)
-        return rq_error(rq, r);
+    space_of(&rq->srv->space, &s);
     struct fuse_statfs_out out = {
         .st =
             {

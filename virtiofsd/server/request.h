@@ -28,6 +28,7 @@
 #include "server/pace.h"
 #include "server/lock_table.h"
 #include "server/server.h"
+#include "server/space.h"
 #include "tree/tree.h"
 #include "watch/watch.h"
 
@@ -87,6 +88,7 @@ struct server {
     struct pool *pool;         /* NULL: everything inline; the process' */
     struct pool_lane lane;     /* this share's part of it */
     struct pace pace;
+    struct space space;
     pthread_rwlock_t gate;
     struct session session;
     struct kept_session *kept_session;

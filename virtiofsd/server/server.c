@@ -204,6 +204,8 @@ static int register_gauges(struct server *srv)
     if (srv->stats && r == 0 && srv->conf->limit_files)
         r = stats_gauge(srv->stats, "virtiofsd_limit_files",
                         "Descriptors that the guest may use up", limit_of_files, srv);
+    if (srv->stats && r == 0)
+        r = space_gauges(&srv->space, srv->stats);
     return srv->stats && r == 0 ? pace_gauges(&srv->pace, srv->stats) : r;
 }
 
@@ -316,6 +318,7 @@ int server_new(struct server **out, const struct conf *conf, const struct sandbo
     srv->own_gid = getegid();
     srv->can_setid = sb->can_setid;
     set_timeouts(srv);
+    space_open(&srv->space, conf, srv->sb.root_fd);
     pace_init(&srv->pace, conf);
     dispatch_init(srv);
     int r = build(srv, nofile);
@@ -394,6 +397,7 @@ void server_free(struct server *srv)
         xattrmap_free(srv->xattrmap);
     handles_free(srv->handles);
     feed_free(srv);
+    space_close(&srv->space);
     tree_free(srv->tree);
     keep_unmap(srv->keep, srv->kept_session);
     pthread_rwlock_destroy(&srv->gate);
