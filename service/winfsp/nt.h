@@ -57,7 +57,6 @@
     X(NOT_FOUND, 0xC0000225u)                                                                      \
     X(TOO_MANY_LINKS, 0xC0000265u)                                                                 \
     X(REPARSE_POINT_NOT_RESOLVED, 0xC0000280u)                                                     \
-    X(DISK_QUOTA_EXCEEDED, 0xC0000802u)                                                            \
     X(FILE_TOO_LARGE, 0xC0000904u)
 
 #ifdef _WIN32

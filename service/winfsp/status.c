@@ -64,9 +64,8 @@ static NTSTATUS status_of_resource(int error)
     case LE_EOVERFLOW:
         return STATUS_FILE_TOO_LARGE;
     case LE_ENOSPC:
+    case LE_EDQUOT: /* as NTFS says it; programs know no other status for "no room" */
         return STATUS_DISK_FULL;
-    case LE_EDQUOT:
-        return STATUS_DISK_QUOTA_EXCEEDED;
     case LE_EROFS:
         return STATUS_MEDIA_WRITE_PROTECTED;
     case LE_ERANGE:

@@ -138,7 +138,7 @@ daemon_ends() {
 }
 
 # uml_start SCRIPT NAME... [VAR=VALUE...] - boot a guest with the devices of these daemons, in the
-# background; its pid is in $guest_pid, its words in $guest_work
+# background; its pid is in $guest_pid, its words in $guest_work. A NAME that is a path is a disk's file.
 uml_start() {
     local script=$1 argument arguments=() tags=()
     shift
@@ -147,6 +147,7 @@ uml_start() {
     for argument in "$@"; do
         case $argument in
         [A-Z]*=*) arguments+=("$argument") ;;
+        /*) arguments+=(--disk "$argument") ;;
         *)
             arguments+=(--socket "$work/$argument.sock")
             tags+=("$argument")

@@ -36,7 +36,7 @@ static void test_errors_past_34_are_linux_own(void **state)
     assert_int_equal(svc_status(-39, SVC_ABOUT_NAME), STATUS_DIRECTORY_NOT_EMPTY);
     assert_int_equal(svc_status(-40, SVC_ABOUT_NAME), STATUS_REPARSE_POINT_NOT_RESOLVED);
     assert_int_equal(svc_status(-95, SVC_ABOUT_NAME), STATUS_NOT_SUPPORTED);
-    assert_int_equal(svc_status(-122, SVC_ABOUT_HANDLE), STATUS_DISK_QUOTA_EXCEEDED);
+    assert_int_equal(svc_status(-122, SVC_ABOUT_HANDLE), STATUS_DISK_FULL);
 }
 
 static void test_what_programs_act_on_is_exact(void **state)
