@@ -97,8 +97,9 @@ static int begin(struct tree *t)
         r = resume_begin(t);
     if (r == 0)
         r = resumes ? root_resume(t) : root_make(t);
-    if (r == 0 && !resumes && keep_resumes(t->p.keep)) /* it ended before there was anything */
-        r = tree_unsettle(t);
+    /* The other one ended before there was anything: tree_settle() counts the root's reference, too. */
+    if (r == 0 && !resumes && keep_resumes(t->p.keep))
+        atomic_store(&slot_inode(t, TREE_ROOT_ID)->refs, 0);
     t->begun = r == 0;
     if (r < 0)
         log_error("cannot set up the shared directory: %s", strerror(-r));
