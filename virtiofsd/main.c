@@ -355,6 +355,8 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < d.conf.n; i++)
         share_init(&d.share[i], &d.conf.at[i]);
     signal(SIGPIPE, SIG_IGN);
+    if (!process_conf(&d)->supervise || keep_fd >= 0)
+        signal(SIGUSR2, SIG_IGN); /* `systemctl reload`: only a supervisor can */
     if (open_log(&d.conf) < 0)
         return EXIT_FAILURE;
     if (process_conf(&d)->daemonize &&

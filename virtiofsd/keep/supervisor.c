@@ -352,8 +352,7 @@ static int now_ended(struct supervisor *s, int status)
     w.done = s->now.done;
     if (w.done || s->ending || !s->served) {
         if (!s->served && WIFSIGNALED(status))
-            log_error("the process that serves ended with signal %d at its start",
-                      WTERMSIG(status));
+            say_ended(w.pid, status);
         return s->ending && !w.done ? EXIT_SUCCESS : exit_status(status);
     }
     if (!w.leaving) {
