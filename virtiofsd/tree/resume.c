@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "host/log.h"
+#include "tree/region.h"
 #include "tree/tree_int.h"
 
 /* A slot that was never filled matches nothing. */
@@ -58,6 +59,7 @@ int resume_begin(struct tree *t)
 
     if (t->head->n_slots > MAX_SLOTS)
         t->head->n_slots = MAX_SLOTS;
+    region_touch(t->head, t->head->n_slots * sizeof(struct inode));
     for (uint32_t slot = TREE_ROOT_ID; slot < t->head->n_slots; slot++) {
         struct inode *inode = slot_inode(t, slot);
         mend(t, inode, slot, n_mounts);
@@ -145,10 +147,8 @@ int tree_settle(struct tree *t)
     if (r < 0)
         return r;
     count_references(t);
-    for (uint32_t i = 0; i < SHARDS; i++) {
-        memset(t->shard[i].bucket, 0, ((size_t)t->shard[i].mask + 1) * sizeof(uint32_t));
-        t->shard[i].count = 0;
-    }
+    for (uint32_t i = 0; i < SHARDS; i++)
+        shard_clear(&t->shard[i], t->head->n_slots / SHARDS);
     t->free_head = 0;
     /* Downwards, so that the lowest slots are used first. */
     for (uint32_t slot = t->head->n_slots - 1; slot >= TREE_ROOT_ID; slot--) {

@@ -28,6 +28,7 @@
 #include "tree/region.h"
 
 #define INITIAL_BUCKETS 64u
+#define MAX_BUCKETS     (1u << 26)
 #define NEAR_BITS       8
 #define NEAR_MASK       ((1u << NEAR_BITS) - 1)
 #define TABLE_VERSION   1u
@@ -212,23 +213,27 @@ static void shard_grow(struct tree *t, struct shard *s)
     free(old);
 }
 
-/* Of a shard that is empty. Failure is harmless. */
-static void shard_shrink(struct shard *s)
+void shard_clear(struct shard *s, uint32_t expected)
 {
-    uint32_t *bucket = s->count == 0 && s->mask >= INITIAL_BUCKETS
-                           ? calloc(INITIAL_BUCKETS, sizeof(*bucket))
-                           : NULL;
-    if (!bucket)
-        return;
-    free(s->bucket);
-    s->bucket = bucket;
-    s->mask = INITIAL_BUCKETS - 1;
+    uint32_t size = INITIAL_BUCKETS;
+
+    while (size < MAX_BUCKETS && size / 2 < expected)
+        size *= 2;
+    uint32_t *bucket = size == s->mask + 1 ? NULL : calloc(size, sizeof(*bucket));
+    s->count = 0;
+    if (bucket) {
+        free(s->bucket);
+        s->bucket = bucket;
+        s->mask = size - 1;
+    } else {
+        memset(s->bucket, 0, ((size_t)s->mask + 1) * sizeof(*s->bucket));
+    }
 }
 
 void table_hash(struct tree *t, struct shard *s, uint64_t hash, struct inode *inode)
 {
     /* At most half full: to learn that an inode is new should not cost a look at another's cache line. */
-    if (s->count > s->mask / 2 && s->mask < (1u << 26))
+    if (s->count > s->mask / 2 && s->mask < MAX_BUCKETS)
         shard_grow(t, s);
     uint32_t *b = hash_bucket(s, hash);
     inode->next = *b;
@@ -556,7 +561,8 @@ static void table_shrink(struct tree *t)
                          (size_t)(n - TREE_ROOT_ID - 1) * sizeof(struct inode));
         arena_clear(t->arena);
         for (uint32_t i = 0; i < SHARDS; i++)
-            shard_shrink(&t->shard[i]);
+            if (t->shard[i].count == 0) /* all but the root's */
+                shard_clear(&t->shard[i], 0);
     }
     pthread_mutex_unlock(&t->alloc_lock);
     pthread_mutex_unlock(&s->lock);

@@ -153,6 +153,8 @@ uint64_t identity_hash(const struct identity *id);
 struct shard *hash_shard(struct tree *t, uint64_t hash);
 int table_init(struct tree *t);
 void table_free(struct tree *t);
+/** shard_clear() - nothing is in it; as many as @expected will be. Nobody else is there. */
+void shard_clear(struct shard *s, uint32_t expected);
 /** table_find() - a reference to the inode of that identity, or NULL; shard lock held */
 struct inode *table_find(struct tree *t, struct shard *s, uint64_t hash, const struct identity *id);
 /** table_new() - a fresh inode with one reference, not hashed. NULL when full or out of memory. */
