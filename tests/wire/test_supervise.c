@@ -314,6 +314,41 @@ static void test_daemon_that_is_told_to_end_takes_its_worker_along(void **state)
     w->ended = true;
 }
 
+/* A copy of 64 GiB that no worker lives long enough to make stands for a request of which workers die. */
+static void test_request_of_which_workers_die_is_given_up(void **state)
+{
+    (void)state;
+    struct wire *w = supervised("--thread-pool-size=0");
+    struct fuse_entry_out from, to;
+    uint64_t in, out;
+    static struct fe_req req;
+    int err = 0;
+
+    assert_ok(fc_create(&w->c, FC_ROOT, "from", O_RDWR, 0644, &from, &in));
+    assert_ok(fc_create(&w->c, FC_ROOT, "to", O_RDWR, 0644, &to, &out));
+    assert_ok(fc_truncate(&w->c, from.nodeid, UINT64_C(1) << 36));
+    struct fuse_copy_file_range_in copy = {
+        .fh_in = in, .nodeid_out = to.nodeid, .fh_out = out, .len = UINT32_C(1) << 31};
+    struct fc_part part = {&copy, sizeof(copy)};
+    assert_ok(fe_req_init(w->fe, &req, 512, 512));
+    uint64_t unique = fc_build(&w->c, &req, FUSE_COPY_FILE_RANGE, from.nodeid, &part, 1, 512);
+    assert_ok(fe_submit(w->fe, FE_REQUESTS, &req, false));
+    pid_t victim = 0;
+    for (unsigned kills = 0; kills < 4;) {
+        nap_us(KILL_US);
+        pid_t pid = daemon_worker_pid(&w->d);
+        if (pid > 0 && pid != w->d.pid && pid != victim && kill(pid, SIGKILL) == 0) {
+            victim = pid;
+            kills++;
+        }
+    }
+    while (!req.done)
+        assert_non_null(fe_reap(w->fe, FE_REQUESTS, true, &err));
+    assert_int_equal(fc_result(&req, unique), -EIO);
+    assert_true(daemon_log_has(&w->d, "workers ended while they served it", PATIENCE_MS));
+    wire_alive(w);
+}
+
 static uint64_t now_us(void)
 {
     struct timespec t;
@@ -375,6 +410,7 @@ static void test_reload_is_a_short_pause(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
+    WIRE_TEST(test_request_of_which_workers_die_is_given_up),
     WIRE_TEST(test_reload_is_a_short_pause),
     WIRE_TEST(test_what_the_guest_has_open_survives_the_worker),
     WIRE_TEST(test_guest_at_work_does_not_notice_that_workers_are_killed),

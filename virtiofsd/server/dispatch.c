@@ -24,6 +24,7 @@
 #include "server/feed.h"
 #include "tree/move.h"
 
+#define TRIES_MAX  3u  /* times that a request is served again when each worker ends of it */
 #define FIRST_COPY 80u /* fuse_in_header and fuse_write_in: a WRITE is never copied further */
 
 enum row_flags {
@@ -234,6 +235,11 @@ static int64_t serve_chain(struct srv_req *rq, const struct ring_chain *chain)
         return t->call.op && (t->call.op->flags & OP_NO_REPLY)
                    ? 0
                    : fuse_reply_error(&rq->out, t->call.in.unique, r);
+    }
+    if (__builtin_expect(rq->record->again > TRIES_MAX, 0)) {
+        log_error("opcode %u: %u workers ended while they served it: the guest gets EIO",
+                  t->call.in.opcode, rq->record->again);
+        return rq_error(rq, -EIO);
     }
     return run_handler(rq);
 }
