@@ -104,6 +104,19 @@ static void test_guest_keeps_its_nodes_and_open_files(void **state)
     }
 }
 
+static void test_file_that_was_opened_to_be_truncated_is_not_truncated_again(void **state)
+{
+    (void)state;
+    struct wire *w = wire_up(NULL), *to = target(w, NULL);
+
+    host_write(w, "f", "0123456789");
+    uint64_t f = node(w, FC_ROOT, "f"), fh = opened(w, f, O_WRONLY | O_TRUNC);
+    assert_int_equal(fc_write(&w->c, f, fh, "abc", 3, 0), 3);
+    move(w, to);
+    assert_int_equal(fc_write(&to->c, f, fh, "d", 1, 3), 1);
+    assert_string_equal(host_read(to, "f"), "abcd");
+}
+
 static void test_guest_can_move_again_and_again(void **state)
 {
     (void)state;
@@ -488,7 +501,7 @@ static void test_transfers_at_the_wrong_time_are_refused(void **state)
     wire_alive(w);
 }
 
-/* Each stream that is cut or has one byte wrong ends in a refusal, and the daemon is as before. */
+/* A stream that is cut, or has one byte wrong, ends in a refusal, and the daemon is as before. */
 static void test_garbled_streams_are_refused(void **state)
 {
     (void)state;
@@ -503,7 +516,7 @@ static void test_garbled_streams_are_refused(void **state)
     assert_ok(fc_setlk(&w->c, f, fh, A, F_WRLCK, 0, 9, false));
     struct state s = save(w);
     assert_ok(fe_suspend(to->fe));
-    for (size_t i = 0; i < s.len; i++) {
+    for (size_t i = 0; i < s.len; i += getenv("VIOFS_SOAK") ? 1 : 5) {
         assert_errno(fe_state_load(to->fe, s.bytes, i), EREMOTEIO);
         s.bytes[i] ^= (uint8_t)(1u << i % 8);
         assert_errno(fe_state_load(to->fe, s.bytes, s.len), EREMOTEIO);
@@ -517,6 +530,7 @@ int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
         WIRE_TEST(test_guest_keeps_its_nodes_and_open_files),
+        WIRE_TEST(test_file_that_was_opened_to_be_truncated_is_not_truncated_again),
         WIRE_TEST(test_guest_can_move_again_and_again),
         WIRE_TEST(test_thousands_of_nodes_move),
         WIRE_TEST(test_file_that_the_host_has_moved_is_followed),

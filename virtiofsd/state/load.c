@@ -230,7 +230,8 @@ static int load_all(struct load *l, int kind)
     if (!err && kind < 0)
         err = kind;
     if (err == -EPROTO)
-        log_error("migration: what arrived makes no sense, or was cut off");
+        log_error("migration: what arrived makes no sense, or was cut off (record %llu)",
+                  (unsigned long long)l->in->records);
     return err;
 }
 

@@ -122,7 +122,7 @@ static int save_handle(void *ctx, const struct handle_record *r)
     stream_record(s->out, STREAM_HANDLE);
     stream_put_u64(s->out, r->fh);
     stream_put_u64(s->out, r->node);
-    stream_put_u32(s->out, (uint32_t)r->flags);
+    stream_put_u32(s->out, (uint32_t)(r->flags & ~O_TRUNC)); /* that has been done */
     stream_put_u8(s->out, (uint8_t)r->kind);
     stream_put_u8(s->out, r->flock);
     stream_record_end(s->out);
