@@ -10,7 +10,9 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sched.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 
 enum { WORKERS = 2, ENTRIES = 256, ROUNDS = 40, ROUNDS_MAX = 2000, LEVELS = 4 };
@@ -505,6 +507,82 @@ static void test_a_file_without_a_name_is_reached_until_it_is_forgotten(void **c
     world_close(&w);
 }
 
+/* ---- mounts in the share ------------------------------------------------------------------- */
+
+/* What the guest knows of @dir's file "f", looked up once more. */
+static uint64_t id_of_file_in(struct tree *t, const char *dir)
+{
+    struct inode *root = inode_get(t, TREE_ROOT_ID), *in, *file;
+    struct statx stx;
+
+    assert_int_equal(tree_lookup(t, root, dir, &stx, &in), 0);
+    assert_int_equal(tree_lookup(t, in, "f", &stx, &file), 0);
+    uint64_t id = inode_id(file);
+    inode_put(t, file);
+    inode_put(t, in);
+    inode_put(t, root);
+    return id;
+}
+
+static void meet_mounts(struct world *w, struct tree *t)
+{
+    w->told->of[0][0].id = id_of_file_in(t, "a");
+    w->told->of[0][1].id = id_of_file_in(t, "b");
+}
+
+/* One file system in two places: the device alone does not tell them apart. */
+static void mount_twice(const struct world *w)
+{
+    char a[80], b[80];
+
+    snprintf(a, sizeof(a), "%s/a", w->dir);
+    snprintf(b, sizeof(b), "%s/b", w->dir);
+    assert_int_equal(mkdir(a, 0700), 0);
+    assert_int_equal(mkdir(b, 0700), 0);
+    assert_int_equal(mount("none", a, "tmpfs", 0, NULL), 0);
+    assert_int_equal(mount(a, b, NULL, MS_BIND, NULL), 0);
+    int fd = openat(w->root_fd, "a/f", O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    close(fd);
+}
+
+/* Mounts have other ids there; descriptors of before still show the old ones. */
+static void go_to_another_namespace(struct world *w)
+{
+    assert_int_equal(unshare(CLONE_NEWNS), 0);
+    assert_int_equal(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+    close(w->root_fd);
+    w->root_fd = open(w->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    assert_true(w->root_fd >= 0);
+}
+
+static void test_mounts_are_met_again_where_they_have_other_ids(void **ctx)
+{
+    (void)ctx;
+    struct world w = {.root_fd = -1, .proc_fd = -1};
+
+    if (geteuid() != 0)
+        skip(); /* only root may mount */
+    world_open(&w);
+    go_to_another_namespace(&w);
+    mount_twice(&w);
+    tree_free(after(&w, meet_mounts));
+    go_to_another_namespace(&w);
+    struct tree *t = tree_here(&w);
+    assert_int_not_equal(w.told->of[0][0].id, w.told->of[0][1].id);
+    assert_int_equal(id_of_file_in(t, "b"), w.told->of[0][1].id);
+    assert_int_equal(id_of_file_in(t, "a"), w.told->of[0][0].id);
+    is_sound(t);
+    tree_free(t);
+    const char *places[] = {"b", "a"};
+    for (unsigned i = 0; i < 2; i++) {
+        char path[80];
+        snprintf(path, sizeof(path), "%s/%s", w.dir, places[i]);
+        assert_int_equal(umount2(path, MNT_DETACH), 0);
+    }
+    world_close(&w);
+}
+
 static void nothing(struct world *w, struct tree *t)
 {
     (void)t;
@@ -537,6 +615,7 @@ int main(void)
         cmocka_unit_test(test_a_known_file_keeps_its_id_and_is_found_by_identity),
         cmocka_unit_test(test_an_id_that_was_about_to_go_is_never_used_again),
         cmocka_unit_test(test_a_file_without_a_name_is_reached_until_it_is_forgotten),
+        cmocka_unit_test(test_mounts_are_met_again_where_they_have_other_ids),
         cmocka_unit_test(test_another_directory_is_not_taken_for_the_root),
         cmocka_unit_test(test_a_worker_may_be_killed_at_any_moment),
     };
