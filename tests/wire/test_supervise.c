@@ -4,6 +4,7 @@
  *
  * A second process kills the worker at times that are its own; the test is the guest, which must not notice.
  */
+#include "tests/wire/feed_rig.h"
 #include "tests/wire/wire.h"
 
 #include <signal.h>
@@ -231,6 +232,30 @@ static void test_waiting_for_a_lock_goes_on(void **state)
     assert_int_equal(fc_result(&req, unique), 0);
 }
 
+static void test_client_that_listens_is_told_to_look_at_everything(void **state)
+{
+    (void)state;
+    struct feed_rig *r = feed_up("--supervise");
+    struct wire *w = r->w;
+
+    host_mkdir(w, "d");
+    host_mkdir(w, "d/e");
+    uint64_t d = feed_enter(r, FC_ROOT, "d", "d");
+    assert_int_equal(feed_watch(r, d, 7, 0), VIOFS_WATCH_WHOLE);
+    feed_changes(r);
+    kill_worker(w);
+    host_write(w, "d/e/missed", ""); /* nobody is there to see it */
+    feed_until(r, "RESCAN *");
+    uint64_t e = feed_lookup(r, d, "e").nodeid;
+    r->name[r->n_names].node = e;
+    r->name[r->n_names++].path = "d/e";
+    /* What was watched for the client is again, without its asking. */
+    assert_int_equal(feed_watch(r, d, 7, 0), -EEXIST);
+    host_write(w, "d/e/seen", "");
+    feed_until(r, "ADDED d/e/seen");
+    assert_ok(feed_unwatch(r, 7));
+}
+
 static void test_reload_that_fails_leaves_the_old_worker(void **state)
 {
     (void)state;
@@ -418,6 +443,7 @@ static const struct CMUnitTest tests[] = {
     WIRE_TEST(test_no_request_in_flight_is_lost),
     WIRE_TEST(test_front_end_that_connects_is_answered_by_whoever_is_there),
     WIRE_TEST(test_waiting_for_a_lock_goes_on),
+    WIRE_TEST(test_client_that_listens_is_told_to_look_at_everything),
     WIRE_TEST(test_reload_that_fails_leaves_the_old_worker),
     WIRE_TEST(test_worker_that_lost_its_supervisor_serves_until_the_guest_leaves),
     WIRE_TEST(test_workers_that_end_at_once_are_not_started_for_ever),

@@ -63,7 +63,12 @@ static int root_resume(struct tree *t)
 
     if (r < 0)
         return r;
-    return identity_is(&id, root) ? root_open(t, root) : -ESTALE;
+    if (identity_is(&id, root))
+        return root_open(t, root);
+    log_error(
+        "another directory is shared now than before the daemon was replaced; restart guest and "
+        "daemon, or share the old one again");
+    return -ESTALE;
 }
 
 /* --inode-file-handles=mandatory is a promise: find out now whether it can be kept. */
