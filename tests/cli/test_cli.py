@@ -200,6 +200,30 @@ def keep_listening_serves_one_front_end_after_the_other(rig):
     assert_ended_well(daemon)
 
 
+# ---- --supervise ------------------------------------------------------------------------------------
+
+
+def reload_is_told_to_the_service_manager(rig):
+    manager, env = rig.manager()
+    daemon = rig.serve("--supervise", env=env)
+    assert manager.recv(64) == b"READY=1"
+    daemon.send_signal(signal.SIGUSR2)
+    assert manager.recv(128).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
+    assert manager.recv(64) == b"READY=1"
+    manager.close()
+    rig.visit()
+    assert_ended_well(daemon)
+
+
+def reload_of_a_daemon_without_supervisor_does_nothing(rig):
+    daemon = rig.ready()
+    daemon.send_signal(signal.SIGUSR2)
+    time.sleep(0.1)
+    assert daemon.poll() is None
+    rig.visit()
+    assert_ended_well(daemon)
+
+
 # ---- --daemonize ------------------------------------------------------------------------------------
 
 
@@ -449,6 +473,8 @@ CHECKS = [
     signals_end_the_daemon_while_a_front_end_is_there,
     every_sandbox_lets_the_daemon_live,
     keep_listening_serves_one_front_end_after_the_other,
+    reload_is_told_to_the_service_manager,
+    reload_of_a_daemon_without_supervisor_does_nothing,
     daemonize_returns_when_a_guest_can_connect,
     daemonize_returns_1_when_the_start_fails,
     daemonize_returns_1_when_the_start_fails_inside_the_sandbox,
