@@ -237,6 +237,8 @@ def copy_prefix(to):
 class Share:
     """A directory of the host, its virtiofsd, and the device that shows it."""
 
+    daemon_prefix = ()  # words before the daemon's: a program that runs it in its place
+
     def __init__(self, tag, directory, registry=None, daemon_options=(), device_options=()):
         self.tag, self.directory = tag, directory
         self.registry = registry or {}  # below Shares\<tag>
@@ -250,7 +252,8 @@ class Share:
         self.daemon_log = os.path.join(work, f"virtiofsd-{self.tag}.log")
         with open(self.daemon_log, "ab") as log:
             self.daemon = subprocess.Popen(
-                [self.daemon_program or os.path.join(BUILD, "release", "virtiofsd", "virtiofsd"), "--socket-path=" + self.socket,
+                [*self.daemon_prefix, self.daemon_program or os.path.join(BUILD, "release", "virtiofsd", "virtiofsd"),
+                 "--socket-path=" + self.socket,
                  "-o", "source=" + self.directory.replace(",", ",,"), *self.daemon_options],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         wait_for_path(self.socket, 10, alive=[self.daemon])
