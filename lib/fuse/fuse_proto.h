@@ -157,7 +157,7 @@ struct fuse_viofs_watch_in {
     uint32_t reserved;
 };
 #define VIOFS_WATCH_MARGIN_MS                                                                      \
-    100u /* the daemon looks back so much further, for the time that the request took to it */
+    250u /* the daemon looks back so much further, for the time that the request took to it */
 struct fuse_viofs_watch_out {
     uint32_t flags;   /* VIOFS_WATCH_* */
     uint32_t took_ms; /* from the request's arrival to this answer */

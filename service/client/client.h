@@ -294,6 +294,8 @@ int cli_rename(struct cli *c, struct cli_node *from, struct cli_name old_name, s
  */
 int cli_watch(struct cli *c, struct cli_node *n, uint32_t age_ms);
 void cli_unwatch(struct cli *c, struct cli_node *n); /* [0] */
+/** cli_watched() - is everything below it told, as far as is known by now? [0] */
+bool cli_watched(struct cli *c, const struct cli_node *n);
 
 /** cli_forget_name() - drop what is cached of a name or, with NULL bytes, of a directory's names (notified changes) */
 void cli_forget_name(struct cli *c, struct cli_node *dir, struct cli_name name);

@@ -262,6 +262,7 @@ struct cli {
         cli_cond idle; /* the state is not SENDING any more */
         enum cli_feed_state state;
         bool stopping, answered;
+        bool said_partial;          /* in this session */
         _Atomic bool offered, live; /* the host has one; its request is out, or about to be again */
         uint8_t *page;
         struct cli_async events;

@@ -132,15 +132,38 @@ static void dir_doubted(struct cli *c, struct cli_node *dir)
     cli_mutex_unlock(&c->tree);
 }
 
+/* feed.lock held. Is it time to say that not all is told? Once in a session. */
+static bool says_partial(struct cli *c)
+{
+    bool say = !c->feed.said_partial;
+
+    c->feed.said_partial = true;
+    return say;
+}
+
+static void say_partial(struct cli *c)
+{
+    cli_log(c, 1,
+            "changes are not told in all directories that programs here watch: the host watches as "
+            "many as it may, or they lie on a file system of a network");
+}
+
 /* Changes in this directory are not told any more, so watches above it hear less. */
 static void watches_torn(struct cli *c, const struct cli_node *dir)
 {
+    bool torn = false;
+
     cli_mutex_lock(&c->feed.lock);
     cli_mutex_lock(&c->tree);
-    for (struct cli_watch *w = c->feed.watches; w; w = w->next)
-        w->partial |= cli_is_below(dir, w->node);
+    for (struct cli_watch *w = c->feed.watches; w; w = w->next) {
+        if (cli_is_below(dir, w->node))
+            torn = w->partial = true;
+    }
     cli_mutex_unlock(&c->tree);
+    torn = torn && says_partial(c);
     cli_mutex_unlock(&c->feed.lock);
+    if (torn)
+        say_partial(c);
 }
 
 /* ---- a page of changes ------------------------------------------------------------------------------ */
@@ -440,13 +463,12 @@ static void watch_asked(struct cli_async *a)
     struct cli *c = a->c;
     bool partial = a->msg.result < 0 || !(w->reply.flags & VIOFS_WATCH_WHOLE);
 
-    if (a->msg.result == -LE_ENOSPC)
-        cli_log(c, 1, "the host has no room for another watch");
-    else if (a->msg.result >= 0 && partial)
-        cli_log(c, 2, "a watch does not cover all of its directory");
     cli_mutex_lock(&c->feed.lock);
     w->partial = partial;
+    bool say = (a->msg.result >= 0 || a->msg.result == -LE_ENOSPC) && partial && says_partial(c);
     cli_mutex_unlock(&c->feed.lock);
+    if (say)
+        say_partial(c);
     if (a->msg.result >= 0 && came_late(w))
         tell_lost_below(c, w->node);
     watch_back(c, w);
@@ -533,6 +555,16 @@ static void ask_unwatch(struct cli *c, struct cli_node *n, uint64_t number)
         free(a);
 }
 
+/** cli_watched() - see client.h */
+bool cli_watched(struct cli *c, const struct cli_node *n)
+{
+    cli_mutex_lock(&c->feed.lock);
+    const struct cli_watch *w = *find_watch(c, n);
+    bool all = atomic_load(&c->feed.live) && w && (w->asking || !w->partial);
+    cli_mutex_unlock(&c->feed.lock);
+    return all;
+}
+
 /** cli_unwatch() - see client.h */
 void cli_unwatch(struct cli *c, struct cli_node *n)
 {
@@ -606,7 +638,7 @@ void cli_feed_begin(struct cli *c)
         return;
     }
     c->feed.events.done = events_done;
-    c->feed.stopping = false;
+    c->feed.stopping = c->feed.said_partial = false;
     atomic_store(&c->feed.live, true);
     send_events(c);
     if (atomic_load(&c->feed.live))

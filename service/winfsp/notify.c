@@ -377,8 +377,8 @@ static unsigned choose(struct svc_volume *v, struct candidate list[WATCHES_A_ROU
     return count;
 }
 
-/* Return: false if the handle is closed. */
-static bool note_watched(struct svc_volume *v, const struct candidate *c)
+/* Return: false if the handle is closed. @watched: else it is to be tried again */
+static bool note_watched(struct svc_volume *v, const struct candidate *c, bool watched)
 {
     struct svc_open *o;
 
@@ -386,7 +386,7 @@ static bool note_watched(struct svc_volume *v, const struct candidate *c)
     for (o = v->opens; o && o != c->handle; o = o->next)
         ;
     if (o && o->node == c->node)
-        o->watched = true;
+        o->watched = o->watch_tried = watched;
     else
         o = NULL;
     ReleaseSRWLockExclusive(&v->opens_lock);
@@ -404,9 +404,11 @@ void svc_watch_opens(struct svc_volume *v)
         int error =
             cli_watch(v->client, list[i].node, age > UINT32_MAX ? UINT32_MAX : (uint32_t)age);
 
-        if (error == 0 && !note_watched(v, &list[i]))
+        if (error == 0 && !note_watched(v, &list[i], true))
             cli_unwatch(v->client, list[i].node);
-        if (error && error != -LE_EOPNOTSUPP)
+        if (error == -LE_EOPNOTSUPP) /* the host has just ceased to tell changes */
+            note_watched(v, &list[i], false);
+        else if (error)
             svc_volume_log(v, 2, L"a directory is not watched (error %d)", -error);
         cli_node_put(v->client, list[i].node);
     }

@@ -7,7 +7,8 @@
  *   Daemons without our change feed (notify.c) tell nothing, so with -n the directories that are open for listing (a program
  *   that watches a directory has it open) are read again every so often and compared with what they were:
  *   names that came and went, and files whose size or modification time changed. WinFsp drops what it
- *   cached of them and completes the programs' watches.
+ *   cached of them and completes the programs' watches. A daemon that tells changes may not be able to tell all of them
+ *   (cli_watched()): then this is done for the directories concerned.
  *
  *   A directory's first reading is only remembered. At most SNAPSHOT_MAX names of a directory are compared,
  *   and at most OPENS_MAX directories in one round; of larger ones only the directory itself is reported.
@@ -253,8 +254,14 @@ static bool is_subject(const struct subject *list, unsigned count, const struct 
     return false;
 }
 
+/* Would the host tell what happens there? v->opens_lock held. */
+static bool is_told(struct svc_volume *v, const struct svc_open *o)
+{
+    return !o->lists || !o->watch_tried || (o->watched && cli_watched(v->client, o->node));
+}
+
 /* The directories of this round, each once, with their snapshots taken out of the handles. */
-static unsigned choose(struct svc_volume *v, struct subject list[OPENS_MAX])
+static unsigned choose(struct svc_volume *v, bool told, struct subject list[OPENS_MAX])
 {
     unsigned count = 0;
 
@@ -262,7 +269,8 @@ static unsigned choose(struct svc_volume *v, struct subject list[OPENS_MAX])
     for (struct svc_open *o = v->opens; o && count < OPENS_MAX; o = o->next) {
         WCHAR *path = NULL;
 
-        if (cli_node_type(o->node) == SVC_IFDIR && !is_subject(list, count, o->node))
+        if (cli_node_type(o->node) == SVC_IFDIR && !is_subject(list, count, o->node) &&
+            !(told && is_told(v, o)))
             path = _wcsdup(o->path);
 
         if (!path)
@@ -307,11 +315,14 @@ static void look_at(struct svc_volume *v, struct subject *s)
     free(s->path);
 }
 
-/** svc_poll() - one round, from the ticking thread [2 and a page or more for each directory] */
-void svc_poll(struct svc_volume *v)
+/**
+ * svc_poll() - one round, from the ticking thread [2 and a page or more for each directory]
+ * @told: the host tells changes; only where it cannot tell all of them is looked at
+ */
+void svc_poll(struct svc_volume *v, bool told)
 {
     struct subject list[OPENS_MAX];
-    unsigned count = choose(v, list);
+    unsigned count = choose(v, told, list);
 
     for (unsigned i = 0; i < count; i++)
         look_at(v, &list[i]);

@@ -377,7 +377,7 @@ void svc_io_close(struct svc_volume *v);
 void svc_info_after_write(struct svc_open *o, struct winfsp_file_info *out);
 void svc_owner_set(struct svc_volume *v, const struct cli_attr *root);
 NTSTATUS svc_owner_find(struct svc_volume *v);
-void svc_poll(struct svc_volume *v);
+void svc_poll(struct svc_volume *v, bool told);
 void svc_snapshot_free(struct svc_snapshot *s);
 
 /* ---- the callbacks, in the order of struct winfsp_interface ------------------------------------------ */

@@ -377,15 +377,13 @@ void svc_volume_tick(struct svc_volume *v)
     if (!responding || v->session_lost)
         return;
     look_at_modes(v, &session);
-    if (session.feed) {
+    if (session.told)
         svc_watch_opens(v);
-        return;
-    }
     if (v->options.poll_seconds == 0 ||
         GetTickCount64() - v->polled_ms < (uint64_t)v->options.poll_seconds * 1000)
         return;
     v->polled_ms = GetTickCount64();
-    svc_poll(v);
+    svc_poll(v, session.told);
 }
 
 /** svc_volume_open_files() - see volume.h */

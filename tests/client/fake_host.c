@@ -438,7 +438,8 @@ static int32_t open_with_attr(struct fake *f, struct fake_call *c, uint32_t node
 
 static int32_t watch(struct fake *f, struct fake_call *c)
 {
-    struct fuse_viofs_watch_out out = {.flags = VIOFS_WATCH_WHOLE, .took_ms = f->watch_took_ms};
+    struct fuse_viofs_watch_out out = {.flags = f->watch_partial ? 0 : VIOFS_WATCH_WHOLE,
+                                       .took_ms = f->watch_took_ms};
     struct fuse_viofs_watch_in in;
     unsigned i;
 

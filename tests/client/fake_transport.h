@@ -92,6 +92,7 @@ struct fake {
         uint32_t age_ms;
     } watch[16];            /* number 0: unused */
     uint32_t watch_took_ms; /* as the answer says */
+    bool watch_partial;     /* likewise */
 
     /* the books */
     uint64_t count[FAKE_OPCODES];

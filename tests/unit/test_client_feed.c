@@ -374,6 +374,45 @@ static void test_a_watch_is_asked_for_once_and_taken_back_by_the_last(void **sta
     cli_node_put(g->c, dir);
 }
 
+static unsigned said; /* that not everything is told */
+
+static void listen_to_log(void *user, int level, const char *text)
+{
+    (void)user;
+    said += level == 1 && strstr(text, "not told in all directories");
+}
+
+static void test_what_the_host_cannot_cover_is_known_and_said_once(void **state)
+{
+    struct heard h;
+    uint32_t d, file;
+    struct rig *g = *state;
+
+    g->o.log = listen_to_log;
+    said = 0;
+    rig_feed(state, &h, &d, &file);
+    fake_add(&g->f, 0, "e", DIR_MODE);
+    struct cli_node *dir = rig_lookup(g, g->root, "d"), *other = rig_lookup(g, g->root, "e");
+    assert_false(cli_watched(g->c, dir));
+    assert_int_equal(cli_watch(g->c, dir, 0), 0);
+    assert_true(cli_watched(g->c, dir));
+    assert_int_equal(said, 0);
+    g->f.watch_partial = true;
+    assert_int_equal(cli_watch(g->c, other, 0), 0);
+    assert_int_equal(cli_watch(g->c, g->root, 0), 0);
+    assert_false(cli_watched(g->c, other));
+    assert_true(cli_watched(g->c, dir));
+    assert_int_equal(said, 1);
+    fake_event(&g->f, fake_id(&g->f, d), VIOFS_UNCOVERED, 0, "");
+    assert_false(cli_watched(g->c, dir));
+    cli_unwatch(g->c, g->root);
+    cli_unwatch(g->c, other);
+    cli_unwatch(g->c, dir);
+    assert_false(cli_watched(g->c, dir));
+    cli_node_put(g->c, other);
+    cli_node_put(g->c, dir);
+}
+
 static int32_t slow_watch(struct fake *f, struct fake_call *call)
 {
     if (call->in.opcode == VIOFS_WATCH) {
@@ -688,6 +727,7 @@ int main(void)
         RIG_TEST(test_strict_caching_believes_for_as_long_as_it_was_told),
         RIG_TEST(test_an_open_brings_fresh_attributes_in_one_request),
         RIG_TEST(test_a_watch_is_asked_for_once_and_taken_back_by_the_last),
+        RIG_TEST(test_what_the_host_cannot_cover_is_known_and_said_once),
         RIG_TEST(test_a_watch_that_was_long_on_its_way_may_have_missed_something),
         RIG_TEST(test_a_new_session_has_the_feed_and_the_watches_again),
         RIG_TEST(test_own_changes_that_come_back_cost_little_and_end),

@@ -297,7 +297,7 @@ static void a_quiet_directory_is_told_nothing(struct t *t)
 {
     host_mkdir(t, "d");
     host_mkdir(t, "d\\s");
-    usleep(300000); /* a little more is looked back than the directory is open */
+    usleep(500000); /* a little more is looked back than the directory is open */
     handle d = OPEN(t, "d", .access = FILE_LIST_DIRECTORY);
 
     EXPECT(t, STATUS_TIMEOUT, nt_notify(t, d, ALL, true, 3500));
