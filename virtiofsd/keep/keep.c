@@ -19,7 +19,7 @@
  * Ownership: the process' shares' struct keep belong to struct keep_worker. Locks: keep_worker.lock guards the kept
  * keys and the order of messages.
  *
- * syscalls: mmap munmap fstat newfstatat ftruncate fcntl close poll ppoll futex
+ * syscalls: mmap munmap memfd_create fstat newfstatat ftruncate fcntl close poll ppoll futex
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -32,6 +32,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "host/cleanup.h"
 #include "host/log.h"
 #include "host/thread.h"
 #include "keep/channel.h"
@@ -363,6 +364,28 @@ static int size_region(int fd, size_t bytes)
     return (size_t)st.st_size == bytes ? 0 : -EPROTO;
 }
 
+static void *map_file(int fd, size_t whole)
+{
+    return mmap(NULL, whole, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+}
+
+/*
+ * Address space, most of which is never touched. A host that counts all of it at once (vm.overcommit_memory=2) counts a
+ * file's pages when they come.
+ */
+static void *map_own(size_t whole)
+{
+    void *own = mmap(NULL, whole, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (own != MAP_FAILED || errno != ENOMEM)
+        return own;
+    cleanup_close int fd = memfd_create("virtiofsd", MFD_CLOEXEC);
+    if (fd < 0 || ftruncate(fd, (off_t)whole) < 0)
+        return MAP_FAILED;
+    return map_file(fd, whole);
+}
+
 /** keep_map() - see keep.h */
 void *keep_map(struct keep *k, enum keep_region region, size_t bytes, uint32_t version)
 {
@@ -374,9 +397,7 @@ void *keep_map(struct keep *k, enum keep_region region, size_t bytes, uint32_t v
         errno = -err;
         return NULL;
     }
-    int flags = fd >= 0 ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS;
-    struct keep_head *head =
-        mmap(NULL, whole, PROT_READ | PROT_WRITE, flags | MAP_NORESERVE, fd, 0);
+    struct keep_head *head = fd >= 0 ? map_file(fd, whole) : map_own(whole);
     if (head == MAP_FAILED)
         return NULL;
     if (__atomic_load_n(&head->magic, __ATOMIC_ACQUIRE) == 0) {

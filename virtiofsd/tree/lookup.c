@@ -184,6 +184,14 @@ static int make_vouched(struct tree *t, struct inode *parent, const char *name, 
     return 0;
 }
 
+/* One that another worker knew, whose descriptor has gone with it. */
+static bool is_unvouched(struct tree *t, const struct inode *inode)
+{
+    return inode_mount(t, inode)->stamp == STAMP_NONE &&
+           (atomic_load_explicit(&inode->flags, memory_order_relaxed) & INODE_HASHED) &&
+           atomic_load_explicit(&inode->fd, memory_order_relaxed) == 0;
+}
+
 struct tree_met tree_met(const struct inode *inode, const struct inode *parent)
 {
     return (struct tree_met){inode_id(inode), inode_on_other_mount(inode, parent)};
@@ -228,6 +236,8 @@ static int adopt(struct tree *t, struct inode *parent, const char *name, int fd,
             __atomic_store_n(&inode->nlookup, 1, __ATOMIC_RELEASE); /* takes over the reference */
         place_and_unlock(t, s, inode, known, parent, name);
     }
+    if (vouched && known && is_unvouched(t, inode))
+        (void)keep_identity(t, inode, fd, dirfd, name);
     if (out)
         *out = inode;
     else if (known)

@@ -17,7 +17,7 @@
  *   mended so that it is never followed: the inode is stale then.
  *
  *   Where only a descriptor vouches for an identity (STAMP_NONE) it has gone with its process. The number and the
- *   type are believed then, as they are where descriptors are short.
+ *   type are believed until the inode is looked up again and gets another (lookup.c).
  *
  * Locks: none; this runs alone.
  * syscalls: close
