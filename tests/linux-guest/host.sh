@@ -111,6 +111,27 @@ daemon_worker() {
     echo "${child:-${daemon_pid[$1]}}"
 }
 
+# daemon_disturb NAME - of a supervised one, until told to end: kill its worker each second, reload before every third kill
+daemon_disturb() {
+    local turn=0 pid child
+    while :; do
+        sleep 1
+        turn=$((turn + 1))
+        if [ $((turn % 3)) = 0 ]; then
+            kill -USR2 "${daemon_pid[$1]}"
+            sleep 0.5
+        fi
+        pid=${daemon_pid[$1]}
+        while :; do
+            child=
+            read -r child _ < <(children_of "$pid")
+            [ -n "$child" ] || break
+            pid=$child
+        done
+        [ "$pid" = "${daemon_pid[$1]}" ] || kill -KILL "$pid" 2>/dev/null
+    done
+}
+
 # daemon_resources NAME - descriptors and threads it has now
 daemon_resources() {
     local pid
