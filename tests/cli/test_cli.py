@@ -23,6 +23,7 @@ import time
 VIRTIOFSD, VHOST_USER_JSON = (os.path.abspath(path) for path in sys.argv[1:3])
 OPTIONS = [option for option in sys.argv[3:] if option != "--inside"]
 INSIDE = "--inside" in sys.argv
+DASHBOARD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../integration/grafana/virtiofsd.json")
 LIMIT = 10
 
 
@@ -402,6 +403,33 @@ def statistics_come_out_of_the_sandbox(rig):
     assert_ended_well(daemon)
 
 
+# Only where there is a project quota: tests/wire/test_quota.c looks at them.
+OF_QUOTAS = {"virtiofsd_limit_bytes", "virtiofsd_limit_bytes_free", "virtiofsd_limit_inodes",
+             "virtiofsd_limit_inodes_free"}
+
+
+def the_dashboard_asks_for_nothing_that_is_not_exported(rig):
+    path = os.path.join(rig.dir, "stats")
+    daemon = rig.ready("--stats-socket", path, "--limit-ops=100", "--limit-bandwidth=1M", "--limit-in-flight=4",
+                       "--limit-files=500")
+    reader = rig.connect(path)
+    reader.shutdown(socket.SHUT_WR)
+    text = b"".join(iter(lambda: reader.recv(65536), b"")).decode()
+    reader.close()
+    exported = set(re.findall(r"^# TYPE (virtiofsd_\w+)", text, re.M)) | OF_QUOTAS
+    with open(DASHBOARD, encoding="utf-8") as f:
+        panels = json.load(f)["panels"]
+    asked = set(re.findall(r"virtiofsd_\w+", json.dumps([t["expr"] for p in panels for t in p["targets"]])))
+    asked = {re.sub("_(bucket|sum|count)$", "", name) for name in asked}
+    assert len(asked) > 15, asked
+    assert not asked - exported, asked - exported
+    missing = exported - asked - {"virtiofsd_build_info", "virtiofsd_limit_operations_per_second",
+                                  "virtiofsd_limit_bandwidth_bytes_per_second"}
+    assert not missing, f"the dashboard does not show {missing}"
+    rig.visit()
+    assert_ended_well(daemon)
+
+
 def a_reader_of_statistics_does_not_keep_the_daemon(rig):
     path = os.path.join(rig.dir, "stats")
     daemon = rig.ready("--stats-socket", path)
@@ -486,6 +514,7 @@ CHECKS = [
     a_full_log_holds_nothing_up,
     a_log_that_nobody_reads_any_more_holds_nothing_up,
     statistics_come_out_of_the_sandbox,
+    the_dashboard_asks_for_nothing_that_is_not_exported,
     a_reader_of_statistics_does_not_keep_the_daemon,
     syslog_gets_the_messages,
 ]

@@ -6,8 +6,6 @@
  */
 #include "tests/wire/wire.h"
 
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 
 #include "virtiofsd/host/clock.h"
@@ -316,29 +314,6 @@ static void test_more_descriptors_than_the_process_may_have_are_refused(void **s
 
 /* ---- statistics ------------------------------------------------------------------------------------------- */
 
-static double metric(const char *path, const char *name)
-{
-    struct sockaddr_un a = {.sun_family = AF_UNIX};
-    static char text[256 * 1024];
-    size_t n = 0;
-    ssize_t r;
-
-    snprintf(a.sun_path, sizeof(a.sun_path), "%s", path);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_ok(connect(fd, (struct sockaddr *)&a, sizeof(a)));
-    assert_ok(shutdown(fd, SHUT_WR));
-    while ((r = read(fd, text + n, sizeof(text) - 1 - n)) > 0)
-        n += (size_t)r;
-    text[n] = '\0';
-    close(fd);
-    char line[128];
-    snprintf(line, sizeof(line), "\n%s ", name);
-    char *at = strstr(text, line);
-    if (!at)
-        fail_msg("no %s in\n%s", name, text);
-    return strtod(at + strlen(line), NULL);
-}
-
 static void test_limits_and_time_that_was_waited_for_them_are_exported(void **state)
 {
     char path[64], option[96];
@@ -350,12 +325,12 @@ static void test_limits_and_time_that_was_waited_for_them_are_exported(void **st
                              "--limit-files=300", option);
     for (unsigned i = 0; i < 50; i++)
         wire_alive(w);
-    assert_true(metric(path, "virtiofsd_limit_operations_per_second") == 100);
-    assert_true(metric(path, "virtiofsd_limit_bandwidth_bytes_per_second") == MIB);
-    assert_true(metric(path, "virtiofsd_limit_in_flight") == 7);
-    assert_true(metric(path, "virtiofsd_limit_files") == 300);
-    assert_true(metric(path, "virtiofsd_limited_in_flight") <= 1);
-    assert_true(metric(path, "virtiofsd_throttled_seconds_total") > 0.2);
+    assert_true(wire_metric(path, "virtiofsd_limit_operations_per_second") == 100);
+    assert_true(wire_metric(path, "virtiofsd_limit_bandwidth_bytes_per_second") == MIB);
+    assert_true(wire_metric(path, "virtiofsd_limit_in_flight") == 7);
+    assert_true(wire_metric(path, "virtiofsd_limit_files") == 300);
+    assert_true(wire_metric(path, "virtiofsd_limited_in_flight") <= 1);
+    assert_true(wire_metric(path, "virtiofsd_throttled_seconds_total") > 0.2);
     unlink(path);
 }
 

@@ -136,6 +136,26 @@ static void test_no_more_files_than_the_limit(void **state)
     assert_ok(fc_unlink(&w->c, FC_ROOT, "f0"));
 }
 
+static void test_limits_and_what_is_left_of_them_are_exported(void **state)
+{
+    char path[64], option[96];
+    uint64_t put;
+    (void)state;
+
+    fresh_dir();
+    snprintf(path, sizeof(path), "/run/viofs-quota-%d", (int)getpid());
+    snprintf(option, sizeof(option), "--stats-socket=%s", path);
+    struct wire *w = quota_up("--limit-bytes=4M", "--limit-inodes=50", project_option(), option);
+    assert_true(wire_metric(path, "virtiofsd_limit_bytes") == 4 * MIB);
+    assert_true(wire_metric(path, "virtiofsd_limit_bytes_free") > 3 * MIB);
+    assert_true(wire_metric(path, "virtiofsd_limit_inodes") == 50);
+    double left = wire_metric(path, "virtiofsd_limit_inodes_free");
+    assert_true(is_full(fill(w, "f", &put)));
+    assert_true(wire_metric(path, "virtiofsd_limit_bytes_free") < MIB);
+    assert_true(wire_metric(path, "virtiofsd_limit_inodes_free") == left - 1);
+    unlink(path);
+}
+
 static void test_free_space_is_no_more_than_the_file_system_has(void **state)
 {
     struct fuse_kstatfs st;
@@ -261,6 +281,7 @@ static void test_part_of_another_project_is_refused(void **state)
 static const struct CMUnitTest tests[] = {
     WIRE_TEST(test_share_is_as_large_as_its_limit_and_no_larger),
     WIRE_TEST(test_no_more_files_than_the_limit),
+    WIRE_TEST(test_limits_and_what_is_left_of_them_are_exported),
     WIRE_TEST(test_free_space_is_no_more_than_the_file_system_has),
     WIRE_TEST(test_guest_cannot_leave_its_project),
     WIRE_TEST(test_rename_and_link_into_another_project_are_exdev),

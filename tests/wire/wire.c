@@ -6,6 +6,8 @@
 
 #include <limits.h>
 #include <sched.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
 
@@ -232,4 +234,27 @@ ssize_t raw(struct wire *w, uint32_t opcode, uint64_t nodeid, const void *arg, s
     struct fc_part p = {arg, len};
 
     return fc_call(&w->c, opcode, nodeid, &p, len ? 1 : 0, reply, room);
+}
+
+double wire_metric(const char *path, const char *name)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    static char text[256 * 1024];
+    size_t n = 0;
+    ssize_t r;
+
+    snprintf(a.sun_path, sizeof(a.sun_path), "%s", path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_ok(connect(fd, (struct sockaddr *)&a, sizeof(a)));
+    assert_ok(shutdown(fd, SHUT_WR));
+    while ((r = read(fd, text + n, sizeof(text) - 1 - n)) > 0)
+        n += (size_t)r;
+    text[n] = '\0';
+    close(fd);
+    char line[128];
+    snprintf(line, sizeof(line), "\n%s ", name);
+    char *at = strstr(text, line);
+    if (!at)
+        fail_msg("no %s in\n%s", name, text);
+    return strtod(at + strlen(line), NULL);
 }

@@ -86,6 +86,9 @@ struct stat host_stat(const struct wire *w, const char *rel);
  * this user may not. Its children see it too. */
 const char *private_tmpfs(const char *options);
 
+/** wire_metric() - one number that a daemon exports at --stats-socket=@path; it must be there */
+double wire_metric(const char *path, const char *name);
+
 /* ---- shorter tests --------------------------------------------------------------------------- */
 
 /** node() - LOOKUP that must succeed */
