@@ -277,7 +277,7 @@ def request_rows(found):
 
 def burst_words(found):
     b = found["burst"]
-    how = f"{b['told']:,} were told and the watch was {b['lost']} times told that some were lost" if b["lost"] else \
+    how = f"{b['told']:,} of them were told, and so was that some were lost" if b["lost"] else \
         f"{b['told']:,} of them were told"
     return f"{b['changes']:,} changes within {b['seconds']:.1f} s: {how}; what happened afterwards was" + \
         ("" if b["after"] else " not") + " told."
