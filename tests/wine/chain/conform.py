@@ -40,7 +40,11 @@ MODES = {
     "acl-stored": Mode({"Acl": "stored"}),
     "acl-off": Mode({"Acl": "off"}, ["security: "]),
     "attributes-mode": Mode({"Attributes": "mode"}, ["meta: "]),
-    "read-only-stored": Mode({"ReadOnlyAttribute": "stored"}),
+    "read-only-stored": Mode({"ReadOnlyAttribute": "stored"}, [
+        "create: a new read only file has no write bits", "overwrite: overwriting may make the file read only",
+        "attributes: read only takes", "attributes: read only leaves", "attributes: taking read only off",
+        "attributes: a read only file stays so", "replay: git writes an object", "meta: read only is kept as mode",
+        "acl: read only leaves"]),
     "streams-off": Mode({"Streams": "off"}, ["streams: "]),
     "strict": Mode({"Cache": "strict"}),
     # Only this guest writes there; and what is cached is not read sixteen times at once.
@@ -49,7 +53,8 @@ MODES = {
                   "data: a write of the host is read", "append: appending follows what the host", "concurrency: sixteen readers"],
                  cached=True),
     "quiet": Mode({"ChangeNotify": "off"}, ["watch: ", *TOLD]),
-    "few": Mode({}, ["watch: ", *TOLD], ["--watch-limit=16"]),
+    "few": Mode({}, ["watch: ", "notify: ", *TOLD], ["--watch-limit=16"]),
+    "dot-files": Mode({"HideDotFiles": 1}),
 }
 
 
