@@ -38,7 +38,7 @@ class Mode:
 TOLD = ("modes: changes are told although", "modes: told names are found")
 MODES = {
     "acl-stored": Mode({"Acl": "stored"}),
-    "acl-off": Mode({"Acl": "off"}, ["security: "]),
+    "acl-off": Mode({"Acl": "off"}, ["security: ", "replay: word saves"]),
     "attributes-mode": Mode({"Attributes": "mode"}, ["meta: "]),
     "read-only-stored": Mode({"ReadOnlyAttribute": "stored"}, [
         "create: a new read only file has no write bits", "overwrite: overwriting may make the file read only",

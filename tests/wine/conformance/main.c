@@ -153,7 +153,8 @@ static void run_case(const struct group *g, const struct test_case *c, const cha
     const char *why;
 
     (void)g;
-    snprintf(t.dir, sizeof(t.dir), "c%03u", run.n);
+    /* Not a name that was another directory's a moment ago: Windows may not have heard of that yet. */
+    snprintf(t.dir, sizeof(t.dir), "c%03u%s", run.n, run.mode ? run.mode : "");
     snprintf(path, sizeof(path), "%s/%s", t.share, t.dir);
     clear_away(path);
     if (mkdir(path, 0755) < 0) {
