@@ -43,7 +43,7 @@ int supervise(const struct conf *conf, char **argv, int notify_fd, void (*ready)
 {
     struct supervisor_params p = {
         .activated = conf->activated, .notify_fd = notify_fd, .ready = ready, .ctx = ctx};
-    struct supervisor *sup;
+    static struct supervisor *sup; /* until the process ends */
 
     if (supervisor_new(&sup, argv, 1) < 0 || open_sockets(conf, sup) < 0)
         return EXIT_FAILURE;

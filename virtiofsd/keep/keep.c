@@ -19,12 +19,13 @@
  * Ownership: the process' shares' struct keep belong to struct keep_worker. Locks: keep_worker.lock guards the kept
  * keys and the order of messages.
  *
- * syscalls: mmap munmap memfd_create fstat newfstatat ftruncate fcntl close poll ppoll futex
+ * syscalls: shutdown mmap munmap memfd_create fstat newfstatat ftruncate fcntl close poll ppoll futex
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -64,7 +65,8 @@ struct keep {
 struct keep_worker {
     int fd;
     pthread_t thread;
-    bool listening; /* the thread runs */
+    bool listening;     /* the thread runs */
+    atomic_bool ending; /* the thread is to end */
     bool resumes;
     struct keep_events events;
     pthread_mutex_t lock;
@@ -249,7 +251,7 @@ static void hear_orders(struct keep_worker *w)
         w->events.quiesce(w->events.ctx);
     if (r > 0 && fd >= 0)
         close(fd);
-    if (r == 0) {
+    if (r == 0 && !atomic_load(&w->ending)) {
         pthread_mutex_lock(&w->lock);
         w->lost = true;
         pthread_mutex_unlock(&w->lock);
@@ -277,13 +279,13 @@ static void *listen_to_supervisor(void *arg)
     int look_ms = PROGRESS_MS;
 
     thread_name("keep");
-    while (!w->lost) {
+    while (!w->lost && !atomic_load(&w->ending)) {
         struct pollfd p = {.fd = w->fd, .events = POLLIN};
         int n = poll(&p, 1, alive ? -1 : look_ms);
 
         if (n > 0)
             hear_orders(w);
-        if (!alive && w->events.progress(w->events.ctx)) {
+        if (!alive && !atomic_load(&w->ending) && w->events.progress(w->events.ctx)) {
             alive = true;
             tell(w, CHANNEL_ALIVE);
         }
@@ -339,8 +341,15 @@ void keep_settle(struct keep *k)
 /** keep_bye() - see keep.h */
 void keep_bye(struct keep_worker *w)
 {
-    if (w)
-        tell(w, CHANNEL_BYE);
+    if (!w)
+        return;
+    tell(w, CHANNEL_BYE);
+    if (!w->listening)
+        return;
+    atomic_store(&w->ending, true);
+    shutdown(w->fd, SHUT_RD); /* wakes the thread */
+    pthread_join(w->thread, NULL);
+    w->listening = false;
 }
 
 /* ---- memory -------------------------------------------------------------------------------- */

@@ -129,7 +129,8 @@ int keep_await_turn(struct keep_worker *w);
 int keep_listen(struct keep_worker *w, const struct keep_events *events);
 /** keep_settle() - all is mapped and taken: close the rest */
 void keep_settle(struct keep *k);
-/** keep_bye() - this process ends because its work is done: it is not to be replaced. NULL is fine. */
+/** keep_bye() - this process ends because its work is done: it is not to be replaced. No
+ *  event comes any more. NULL is fine. */
 void keep_bye(struct keep_worker *w);
 
 #endif
