@@ -321,6 +321,26 @@ static int ask(struct cli *c, struct cli_node *n, bool ext, struct cli_attr *out
     return e < 0 ? e : take_reply(c, n, &reply, ext, false, stamp, out);
 }
 
+/** cli_root_ask() - see client_int.h */
+int cli_root_ask(struct cli *c, struct cli_attr *out)
+{
+    bool ext = atomic_load(&c->extension);
+    struct fuse_getattr_in in = {0};
+    struct attr_reply reply;
+    uint32_t len = ext ? sizeof(reply) : sizeof(reply.out);
+    struct cli_req r = {
+        .opcode = ext ? VIOFS_GETATTR : (uint32_t)FUSE_GETATTR,
+        .arg = {{&in, sizeof(in)}},
+        .reply = &reply,
+        .reply_cap = len,
+        .reply_min = len,
+    };
+    uint64_t stamp = cli_stamp(c);
+    int e = cli_call_raw(c, CLI_ROOT_ID, &r);
+
+    return e < 0 ? e : take_reply(c, c->root, &reply, ext, false, stamp, out);
+}
+
 static bool wants_statx(struct cli *c, struct cli_node *n)
 {
     bool wanted;

@@ -61,7 +61,7 @@ bool cli_session_is_gone(struct cli *c)
 
 int32_t cli_gate_leave(struct cli *c, int32_t result, bool sent)
 {
-    bool ended = false;
+    bool ended = false, first = false;
 
     if (sent && result == -LE_ENOTCONN) {
         ended = cli_session_is_gone(c);
@@ -69,14 +69,21 @@ int32_t cli_gate_leave(struct cli *c, int32_t result, bool sent)
             result = -LE_EIO;
     }
     cli_mutex_lock(&c->gate.lock);
-    if (ended && c->gate.state == CLI_LIVE)
+    if (ended && c->gate.state == CLI_LIVE) {
         c->gate.state = CLI_ENDED;
+        first = true;
+    }
     if (sent && !ended && result != -LE_ETIMEDOUT) {
         c->gate.last_done_ms = cli_clock_ms();
         c->health.stalled = false;
         if (result == -LE_EIO || result == -LE_EBADF)
             c->health.suspect = true;
     }
+    /* Told before this request has left: the client stays until then. */
+    cli_mutex_unlock(&c->gate.lock);
+    if (first && c->opt.lost)
+        c->opt.lost(c->opt.log_user);
+    cli_mutex_lock(&c->gate.lock);
     if (--c->gate.in_flight == 0)
         cli_cond_wake_all(&c->gate.drained);
     cli_mutex_unlock(&c->gate.lock);
@@ -102,10 +109,15 @@ int cli_gate_close(struct cli *c, enum cli_state state)
 
 void cli_gate_end(struct cli *c)
 {
+    bool first;
+
     cli_mutex_lock(&c->gate.lock);
-    if (c->gate.state == CLI_LIVE)
+    first = c->gate.state == CLI_LIVE;
+    if (first)
         c->gate.state = CLI_ENDED;
     cli_mutex_unlock(&c->gate.lock);
+    if (first && c->opt.lost)
+        c->opt.lost(c->opt.log_user);
 }
 
 uint32_t cli_session_no(struct cli *c)
@@ -335,17 +347,40 @@ static void doubt_outcome(struct cli *c, const struct cli_req *r, int32_t result
     }
 }
 
+/*
+ * The session may have ended under a request (patience.c). @result: what it was answered with
+ * Return: true: it is to be asked again, in the next session; else *result is what it means.
+ */
+static bool in_next_session(struct cli *c, const struct cli_req *r, int32_t *result,
+                            uint64_t *until)
+{
+    bool refused = false;
+
+    if (!c->opt.patience_ms || r->urgent)
+        return false;
+    if (cli_may_be_lost(*result) && cli_health_doubt(c)) {
+        *result = -LE_ENOTCONN;
+        refused = true;
+    }
+    if (*result != -LE_ENOTCONN || !(refused || cli_changes_nothing(r->opcode)))
+        return false;
+    return cli_await_session(c, until);
+}
+
 /** cli_call() - see client_int.h */
 int32_t cli_call(struct cli *c, struct cli_req *r)
 {
     uint32_t want = r->session;
     bool retried = r->no_retry || want != 0;
     unsigned tries = 0, room = 0;
+    uint64_t until = 0;
 
     while (tries < TRIES) {
         uint64_t id;
         int e = cli_gate_enter(c, want, r->urgent, &r->session);
 
+        if (e == -LE_ENOTCONN && !r->urgent && cli_await_session(c, &until))
+            continue;
         if (e)
             return e;
         e = refuse(c, r, request_len(r));
@@ -364,6 +399,8 @@ int32_t cli_call(struct cli *c, struct cli_req *r)
             room++;
             continue;
         }
+        if (in_next_session(c, r, &result, &until))
+            continue;
         if (result != -LE_ESTALE || retried) {
             doubt_outcome(c, r, result);
             return result;

@@ -67,10 +67,17 @@ struct cli_options {
      * Must not wait for the host. Only with want_feed, and NULL is fine.
      */
     void (*changed)(void *user, const struct cli_change *change);
+    /*
+     * How long requests wait for cli_recover() when the session is over, instead of being -LE_ENOTCONN; what was under way and
+     * changes nothing, or writes to a place, is then asked again (patience.c). 0: nothing waits.
+     */
+    uint32_t patience_ms;
+    /* The session is over, cli_recover() is next; on any thread, once for each session. Must not wait for the host. */
+    void (*lost)(void *user);
     uint32_t stall_ms; /* silence while a probe is out, before the host counts as gone; 0: 30000 */
     void (*log)(void *user, int level,
                 const char *text); /* level: 0 error, 1 warning, 2 debug; or NULL */
-    void *log_user;                /* the first argument of log() and changed() */
+    void *log_user;                /* the first argument of log(), changed() and lost() */
 };
 
 /* What INIT and the probe agreed on. */
@@ -117,9 +124,13 @@ int cli_close(struct cli *c);
  * reopen files whose node is found again with the same host inode and birth time
  *
  * Return: 0; -errno when the host cannot be reached, -LE_ETIMEDOUT when it still has requests of the old
- * session, -LE_EBUSY while another thread is at it. Files that are not found again answer -LE_ESTALE.
+ * session, -LE_EBUSY while another thread is at it. Files that are not found again answer -LE_ESTALE. A root that is
+ * another directory than before is another share: nothing is found again, and new names are those of the new one.
  */
 int cli_recover(struct cli *c);
+
+/** cli_hurry() - whoever waits for a session gets -LE_ENOTCONN now, and nobody will wait again (patience_ms) [0] */
+void cli_hurry(struct cli *c);
 
 void cli_session_get(struct cli *c, struct cli_session *out);
 void cli_counters_get(struct cli *c, struct cli_counters *out);

@@ -10,7 +10,7 @@
  *   enter.c    what replies make of both          lookup.c   from names to nodes
  *   attr.c     attributes                         ops.c      what changes directories
  *   fold*.c    names in any case                  share.c    what concerns the share as a whole
- *   health.c   is the host there?
+ *   health.c   is the host there?             patience.c  what waits for the next session
  *   file.c, io.c, dir.c, xattr.c, meta.c          handles, data, listings, extended attributes, what
  *                                                 Windows keeps in those
  *   feed.c     changes on the host                listing.c  listings that are kept
@@ -29,6 +29,7 @@
  *   c->tree     nodes' table, counts, links; names; sessions of nodes
  *   node->lock  attributes, the folded index' pointer, handles (file.c)
  *   c->forget.lock   ids to be forgotten
+ *   c->park.lock     transfers that wait for a session
  *   c->gate.lock     requests in flight, the session's number and state
  *   c->misc     owner ids, statfs answer
  * c->feed.lock is taken before c->tree.
@@ -189,8 +190,9 @@ enum cli_state {
     CLI_ENDED, /* the transport said -LE_ENOTCONN, or the epoch changed: cli_recover() is next */
 };
 
-enum cli_feed_state { CLI_FEED_OFF, CLI_FEED_SENDING, CLI_FEED_OUT }; /* VIOFS_EVENTS */
-struct cli_watch;                                                     /* feed.c */
+/* VIOFS_EVENTS; paused: the host sent it back for a moment, the next tick sends it again */
+enum cli_feed_state { CLI_FEED_OFF, CLI_FEED_SENDING, CLI_FEED_OUT, CLI_FEED_PAUSED };
+struct cli_watch; /* feed.c */
 
 #define CLI_CHANGE_SLOTS 4096
 #define CLI_OPCODES      64 /* standard opcodes are below, the extension has bits of its own */
@@ -214,6 +216,7 @@ struct cli {
     cli_mutex tree;
     uint32_t node_session; /* gate.session_no; changes with both locks held */
     struct cli_node *root;
+    bool root_known; /* its ino and birth time are those of this or the last session */
     struct cli_node **node_hash;
     struct cli_dentry **name_hash;
     uint32_t node_mask, name_mask;     /* buckets - 1 */
@@ -236,6 +239,8 @@ struct cli {
         enum cli_state state;
         uint32_t session_no; /* of the current session, from 1 */
         bool destroy;        /* a DESTROY is due when all is drained */
+        bool hurry;          /* nobody is to wait for a session any more */
+        cli_cond begun;      /* a session has begun, or hurry was set */
         uint32_t in_flight, max_in_flight;
         uint32_t resting;       /* of these, how many are answered when something happens */
         uint64_t last_done_ms;  /* cli_clock_ms() when something was last answered */
@@ -249,7 +254,15 @@ struct cli {
         bool suspect; /* gate.lock: something failed as if another daemon had taken over */
         struct cli_async probe; /* whoever set probing */
         struct fuse_attr_out probe_reply;
+        struct fuse_viofs_probe_out known_reply;
     } health;
+
+    struct {
+        cli_mutex lock;
+        struct cli_link list; /* struct cli_parked */
+        uint64_t turns;
+        bool closed;
+    } park;
 
     struct {
         _Atomic uint64_t requests, no_replies, forgotten;
@@ -285,6 +298,7 @@ struct cli {
     uint64_t statfs_until;
 
     _Atomic bool recovering;        /* one cli_recover() at a time */
+    bool untold;                    /* cli_recover()'s: who watches has to hear of a gap */
     _Atomic uint64_t fold_bytes;    /* of all folded indexes, bounded (fold.c) */
     _Atomic uint64_t listing_bytes; /* the same of listings (listing.c) */
 };
@@ -650,8 +664,17 @@ void cli_handle_drop(struct cli *c, struct cli_node *n, const struct cli_handle 
 
 /* ---- the session (session.c, recover.c, health.c) ----------------------------------------------- */
 
-/** cli_session_begin() - INIT and the probe, into c->session and c->limits; the gate is down. Return: 0 or -errno. */
+/**
+ * cli_session_begin() - INIT, the probe and the root's attributes, into c->session and c->limits; the gate is down
+ *
+ * A root that is another directory than before takes all nodes' names with it: none is found again.
+ * Return: 0 or -errno.
+ */
 int cli_session_begin(struct cli *c);
+/** cli_root_ask() - the root's attributes, without the gate, into its cache. Return: 0 or -errno. */
+int cli_root_ask(struct cli *c, struct cli_attr *out);
+/** cli_nodes_strand() - nothing but the root is found again: whatever has been known is of another share */
+void cli_nodes_strand(struct cli *c);
 /** cli_call_raw() - cli_call() without gate, retry and memory, to node @id: for the session's own requests */
 int32_t cli_call_raw(struct cli *c, uint64_t id, struct cli_req *r);
 
@@ -677,14 +700,72 @@ bool cli_session_is_gone(struct cli *c);
 
 /** cli_feed_begin() - the session is live: ask for changes, if the host tells them [0] */
 void cli_feed_begin(struct cli *c);
-/** cli_feed_stop() - no more; waits for the request to come back, ten seconds at most. Before the gate closes. */
-void cli_feed_stop(struct cli *c);
+/**
+ * cli_feed_stop() - no more; waits for the request to come back, ten seconds at most. Before the gate closes.
+ * Return: true: nobody has been told yet that it has ended.
+ */
+bool cli_feed_stop(struct cli *c);
 void cli_feed_free(struct cli *c);
 /** cli_feed_describe() - the fields of a session that feed.c knows */
 void cli_feed_describe(struct cli *c, struct cli_session *out);
 
+/** cli_tell_lost() - whoever watches has to look for himself [0] */
+void cli_tell_lost(struct cli *c);
+/** cli_feed_tick() - go on if the host has sent the request back (a virtual machine that paused) [0] */
+void cli_feed_tick(struct cli *c);
+
+/**
+ * cli_health_begin(), cli_health_send() - have the probe find out whether the host still knows the session [0]
+ * Return: true: cli_health_send() is due, and the client stays until the probe is answered.
+ */
+bool cli_health_begin(struct cli *c, bool *live);
+void cli_health_send(struct cli *c);
+/**
+ * cli_health_doubt() - the same, and wait for the answer [1, or 2]
+ * Return: true: it does not, and the gate is closed; false: it does, or nobody can say.
+ */
+bool cli_health_doubt(struct cli *c);
+/** cli_may_be_lost() - is this what a host says that knows no session, or not this handle? */
+static inline bool cli_may_be_lost(int32_t result)
+{
+    return result == -LE_EIO || result == -LE_EBADF;
+}
+
 /** cli_health_tick() - send the probe if it is time. cli_health_cancel() - if one is out, have it come back early. */
 void cli_health_tick(struct cli *c);
 void cli_health_cancel(struct cli *c);
+
+/* ---- waiting for a session (patience.c) --------------------------------------------------------- */
+
+/* A transfer that waits. Its functions are called once for each time that it is parked, without a lock. */
+struct cli_parked {
+    struct cli_link link; /* park.lock; in no list: not parked */
+    uint64_t until;       /* cli_clock_ms(); 0: it has never been parked */
+    uint64_t turn;        /* in which order they were parked */
+    bool in_doubt;        /* its error may be the host's own */
+    const atomic_bool *cancelled;
+    void (*again)(struct cli_parked *p); /* there is a session; may wait for the host */
+    void (*meant)(struct cli_parked *p); /* the host knows the session: the error is what it says */
+    void (*give_up)(struct cli_parked *p, int32_t error); /* error: 0, or instead of its own */
+};
+
+/**
+ * cli_await_session() - wait for cli_recover(), if the session is over and there is patience
+ * @until: 0 at the first time; then when patience ends
+ * Return: true: there is a session, or there was one just now.
+ */
+bool cli_await_session(struct cli *c, uint64_t *until);
+
+/** cli_changes_nothing() - can this be asked twice? */
+bool cli_changes_nothing(uint32_t opcode);
+
+/** cli_park() - Return: false: the caller ends it. After true it may be gone already. */
+bool cli_park(struct cli *c, struct cli_parked *p, bool in_doubt);
+/** cli_unpark() - Return: true: it was parked, and is the caller's */
+bool cli_unpark(struct cli *c, struct cli_parked *p);
+/** cli_park_settle() - the probe was answered: @over: there is no session any more */
+void cli_park_settle(struct cli *c, bool over);
+/** cli_park_run() - begin what is parked again if there is a session; end what has waited for too long */
+void cli_park_run(struct cli *c);
 
 #endif

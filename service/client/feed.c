@@ -17,6 +17,9 @@
  *   Records come from the host and are checked like everything else from there. A node that we do not know is
  *   nothing we have cached.
  *
+ *   A virtual machine that is paused, saved or moved gets the request back with EINTR, when its device stops; the session
+ *   goes on, and the host keeps what changes meanwhile. The next tick sends the request again.
+ *
  *   The request rests with the host, and so does a WATCH of a large tree: silence is no sign of a stall
  *   (gate.resting). A transport that serves one
  *   request after the other cannot have it (limits.side_by_side).
@@ -53,6 +56,7 @@ struct cli_watch {
     uint64_t asked_ms;
     bool asking;  /* `ask` is out */
     bool partial; /* the host does not cover all of it */
+    bool again;   /* it came back with EINTR: the next tick asks anew */
     bool gone;    /* nobody wants it any more: freed when `ask` is back */
 };
 
@@ -200,7 +204,7 @@ static struct cli_node *dir_of(struct cli *c, uint64_t id, uint32_t session, cha
     return n;
 }
 
-/* Somewhere. */
+/* Somewhere. feed.telling is held. */
 static void tell_lost(struct cli *c)
 {
     struct cli_change everything = {.action = VIOFS_RESCAN, .is_dir = true, .path = ""};
@@ -347,11 +351,26 @@ static void over(struct cli *c, int error)
     cli_mutex_unlock(&c->feed.lock);
 }
 
+/* The device was stopped for a moment. Return: false if it is the end after all. */
+static bool pause(struct cli *c)
+{
+    cli_mutex_lock(&c->feed.lock);
+    bool stopping = c->feed.stopping;
+    if (!stopping) {
+        c->feed.state = CLI_FEED_PAUSED;
+        cli_cond_wake_all(&c->feed.idle);
+    }
+    cli_mutex_unlock(&c->feed.lock);
+    return !stopping;
+}
+
 /* Return: may the next request be sent? */
 static bool take_answer(struct cli *c)
 {
     int r = c->feed.events.msg.result;
 
+    if (r == -LE_EINTR && pause(c))
+        return false;
     if (r >= 0) {
         cli_mutex_lock(&c->feed.telling);
         r = take_page(c, c->feed.page, (uint32_t)r, c->feed.events.session);
@@ -442,6 +461,7 @@ static void watch_back(struct cli *c, struct cli_watch *w)
 {
     cli_mutex_lock(&c->feed.lock);
     w->asking = false;
+    w->again = w->ask.msg.result == -LE_EINTR;
     bool gone = w->gone;
     cli_mutex_unlock(&c->feed.lock);
     if (gone)
@@ -499,6 +519,7 @@ static void ask_watch(struct cli *c, struct cli_watch *w, uint64_t since_ms)
 
     w->ask.done = watch_asked;
     w->ask.user = w;
+    w->ask.msg.result = 0;
     if (cli_submit(c, &w->ask, &r) < 0)
         watch_back(c, w); /* nothing is told below it, until another session */
 }
@@ -586,8 +607,8 @@ void cli_unwatch(struct cli *c, struct cli_node *n)
         watch_free(c, w);
 }
 
-/* After a new session: the host knows none of them. */
-static void watch_again(struct cli *c)
+/* @all: a new session, whose host knows none of them; else those that came back */
+static void watch_again(struct cli *c, bool all)
 {
     struct cli_watch *w;
     uint64_t below = UINT64_MAX;
@@ -596,7 +617,8 @@ static void watch_again(struct cli *c)
         struct cli_node *n = NULL;
 
         cli_mutex_lock(&c->feed.lock);
-        for (w = c->feed.watches; w && (w->number >= below || w->asking); w = w->next)
+        for (w = c->feed.watches; w && (w->number >= below || w->asking || !(all || w->again));
+             w = w->next)
             ;
         if (w) {
             w->asking = true;
@@ -642,14 +664,42 @@ void cli_feed_begin(struct cli *c)
     atomic_store(&c->feed.live, true);
     send_events(c);
     if (atomic_load(&c->feed.live))
-        watch_again(c);
+        watch_again(c, true);
+}
+
+/** cli_feed_tick() - see client_int.h */
+void cli_feed_tick(struct cli *c)
+{
+    cli_mutex_lock(&c->feed.lock);
+    bool go_on = c->feed.state == CLI_FEED_PAUSED && !c->feed.stopping;
+    if (go_on)
+        c->feed.state = CLI_FEED_SENDING;
+    cli_mutex_unlock(&c->feed.lock);
+    if (go_on)
+        send_events(c);
+    if (atomic_load(&c->feed.live))
+        watch_again(c, false);
+}
+
+/** cli_tell_lost() - see client_int.h */
+void cli_tell_lost(struct cli *c)
+{
+    cli_mutex_lock(&c->feed.telling);
+    tell_lost(c);
+    cli_mutex_unlock(&c->feed.telling);
 }
 
 /** cli_feed_stop() - see client_int.h */
-void cli_feed_stop(struct cli *c)
+bool cli_feed_stop(struct cli *c)
 {
+    bool live = atomic_load(&c->feed.live);
+
     cli_mutex_lock(&c->feed.lock);
     c->feed.stopping = true;
+    if (c->feed.state == CLI_FEED_PAUSED) {
+        atomic_store(&c->feed.live, false);
+        c->feed.state = CLI_FEED_OFF;
+    }
     while (c->feed.state == CLI_FEED_SENDING)
         cli_cond_wait(&c->feed.idle, &c->feed.lock);
     bool out = c->feed.state == CLI_FEED_OUT && !c->feed.answered;
@@ -661,6 +711,7 @@ void cli_feed_stop(struct cli *c)
     for (; c->feed.state != CLI_FEED_OFF && now < end; now = cli_clock_ms())
         cli_cond_wait_ms(&c->feed.idle, &c->feed.lock, (uint32_t)(end - now));
     cli_mutex_unlock(&c->feed.lock);
+    return live;
 }
 
 /** cli_feed_free() - see client_int.h */

@@ -15,7 +15,8 @@
  *   let go sends RELEASE: so it comes after every answer to a READ or WRITE, and nobody waits for it.
  *
  *   Handles know their session. One of an older session is never found again: it is replaced by the
- *   next one who needs it, which finds the node in the new session first (cli_call()).
+ *   next one who needs it, which finds the node in the new session first (cli_call()). So is one that the host does not
+ *   know although it knows the session (io.c).
  *
  * Ownership: node->io lives while the node has openers. A struct cli_open is counted (holders), and holds
  *   its node. Locks: node->lock guards node->io and what it points to; not held across a round trip.
@@ -129,17 +130,21 @@ static int open_on_host(struct cli *c, struct cli_node *n, enum cli_purpose purp
 
 /* ---- the handles of a node --------------------------------------------------------------------- */
 
+static bool is_good(const struct cli_open *o, uint32_t session)
+{
+    return o && o->session == session && !atomic_load(&o->unknown);
+}
+
 /* node->lock held. A handle of the live session that is good for a purpose, or NULL. */
 static struct cli_open *find(struct cli *c, const struct cli_node_io *io, enum cli_purpose purpose)
 {
     struct cli_open *o = io->handle[purpose];
     uint32_t session = cli_session_no(c);
 
-    if (o && o->session == session)
+    if (is_good(o, session))
         return o;
     o = io->handle[CLI_FOR_WRITE];
-    return purpose == CLI_FOR_READ && o && o->session == session && (o->access & CLI_READ) ? o
-                                                                                           : NULL;
+    return purpose == CLI_FOR_READ && is_good(o, session) && (o->access & CLI_READ) ? o : NULL;
 }
 
 static void hold(struct cli_open *o)
@@ -164,6 +169,10 @@ int cli_open_hold(struct cli *c, struct cli_node *n, enum cli_purpose purpose,
     int e;
 
     cli_mutex_lock(&n->lock);
+    if (!n->io) { /* closed while a transfer waited for a session */
+        cli_mutex_unlock(&n->lock);
+        return -LE_EBADF;
+    }
     while (!(o = find(c, n->io, purpose)) && n->io->opening[purpose])
         cli_cond_wait(&n->io->opened, &n->lock);
     if (o) {
@@ -396,6 +405,26 @@ int cli_fsync(struct cli *c, struct cli_node *n)
         return sync_opened(c, n, false);
     result = sync_through(c, n, h.fh, h.session, false);
     cli_handle_drop(c, n, &h);
+    if (result == -LE_ESTALE && h.session != cli_session_no(c))
+        result = sync_opened(c, n, false); /* the session ended meanwhile */
+    return result;
+}
+
+/* @over: the session of the handle ended before anything was sent */
+static int32_t allocate(struct cli *c, struct cli_node *n, struct fuse_fallocate_in *in, bool *over)
+{
+    struct cli_req r = {.opcode = FUSE_FALLOCATE, .node = n, .arg = {{in, sizeof(*in)}}};
+    struct cli_open *o = NULL;
+    int32_t result = cli_open_hold(c, n, CLI_FOR_WRITE, &o);
+
+    *over = false;
+    if (result < 0 || !o)
+        return result;
+    in->fh = o->fh;
+    r.session = o->session;
+    result = cli_call(c, &r);
+    *over = result == -LE_ESTALE && o->session != cli_session_no(c);
+    cli_open_drop(c, o);
     return result;
 }
 
@@ -404,9 +433,8 @@ int cli_allocate(struct cli *c, struct cli_file *f, uint64_t offset, uint64_t le
 {
     enum { KEEP_SIZE = 1 }; /* FALLOC_FL_KEEP_SIZE, linux/falloc.h */
     struct fuse_fallocate_in in = {.offset = offset, .length = len, .mode = KEEP_SIZE};
-    struct cli_req r = {.opcode = FUSE_FALLOCATE, .node = f->node, .arg = {{&in, sizeof(in)}}};
-    struct cli_open *o;
     int32_t result;
+    bool over;
 
     if (len == 0)
         return -LE_EINVAL;
@@ -416,13 +444,9 @@ int cli_allocate(struct cli *c, struct cli_file *f, uint64_t offset, uint64_t le
         return -LE_EROFS;
     if (cli_enosys(c, FUSE_FALLOCATE))
         return -LE_EOPNOTSUPP;
-    result = cli_open_hold(c, f->node, CLI_FOR_WRITE, &o);
-    if (result < 0)
-        return result;
-    in.fh = o->fh;
-    r.session = o->session;
-    result = cli_call(c, &r);
-    cli_open_drop(c, o);
+    result = allocate(c, f->node, &in, &over);
+    if (over)
+        result = allocate(c, f->node, &in, &over);
     if (result >= 0)
         cli_attr_changed(c, f->node);
     return result == -LE_ENOSYS ? -LE_EOPNOTSUPP : result < 0 ? result : 0;

@@ -29,6 +29,8 @@ struct cli_open {
     uint32_t session;
     uint32_t access; /* enum cli_access: what it can be used for */
     atomic_uint holders;
+    atomic_bool
+        unknown; /* the host says EBADF in a session that it knows: not used for anything new */
 
     /* CLI_FOR_APPEND: appends go one after the other, in the order they came (io.c). node->lock */
     bool appending;

@@ -12,8 +12,13 @@
  *   once instead of another thread that waits, and each tick sends a probe if none is out.
  *
  *   A daemon that was replaced behind an unchanged device knows nothing of our session, and fails whatever it
- *   is asked (viofs and others with EIO or EBADF). After such a failure the same probe tells: a host that does
- *   not know its own root any more has lost the session.
+ *   is asked (viofs and the C virtiofsd with EIO, the Rust one with EBADF). After such a failure the same probe tells: a
+ *   host that does not know its own root any more has lost the session. EIO may also come from a disk or a distributed
+ *   file system that is in trouble, so then a second question follows, which a live session answers without any file
+ *   system: VIOFS_PROBE of a version that there is not. EIO again means that there is no session; EINVAL or, where the
+ *   extension is unknown, ENOSYS means that there is one.
+ *
+ *   With patience the probe is sent at once and the failure waits for it; without, it is the next tick's.
  *
  *   A share that nobody uses is not asked and counts as responding.
  *
@@ -56,20 +61,51 @@ static bool is_harmless(int32_t result)
            result == -LE_EINTR || result == -LE_ENOMEM;
 }
 
-static void probe_done(struct cli_async *a)
+static void verdict(struct cli *c, bool lost, int32_t result)
 {
-    struct cli *c = a->c;
-
     cli_mutex_lock(&c->gate.lock);
-    if (a->msg.result == -LE_ETIMEDOUT)
+    if (result == -LE_ETIMEDOUT)
         c->health.stalled = true;
     c->health.suspect = false;
+    bool over = lost || c->gate.state != CLI_LIVE;
     cli_mutex_unlock(&c->gate.lock);
-    if (!is_harmless(a->msg.result)) {
-        cli_log(c, 1, "the host does not know its root any more (error %d)", -a->msg.result);
+    if (lost) {
+        cli_log(c, 1, "the host does not know its root any more (error %d)", -result);
         cli_gate_end(c);
     }
+    cli_park_settle(c, over);
     probe_over(c);
+}
+
+static void known_done(struct cli_async *a)
+{
+    verdict(a->c, a->msg.result == -LE_EIO, a->msg.result);
+}
+
+/* Is it the session that the host does not know, or its file system that fails? */
+static void ask_whether_known(struct cli *c)
+{
+    static const struct fuse_viofs_probe_in no_version;
+    struct cli_req r = {
+        .opcode = VIOFS_PROBE,
+        .urgent = true,
+        .arg = {{&no_version, sizeof(no_version)}},
+        .reply = &c->health.known_reply,
+        .reply_cap = sizeof(c->health.known_reply),
+    };
+
+    c->health.probe.done = known_done;
+    int e = cli_submit(c, &c->health.probe, &r);
+    if (e < 0)
+        verdict(c, false, e);
+}
+
+static void probe_done(struct cli_async *a)
+{
+    if (a->msg.result == -LE_EIO)
+        ask_whether_known(a->c);
+    else
+        verdict(a->c, !is_harmless(a->msg.result), a->msg.result);
 }
 
 static void send_probe(struct cli *c)
@@ -86,8 +122,45 @@ static void send_probe(struct cli *c)
     };
 
     c->health.probe.done = probe_done;
-    if (cli_submit(c, &c->health.probe, &r) < 0)
-        probe_over(c);
+    int e = cli_submit(c, &c->health.probe, &r);
+    if (e < 0)
+        verdict(c, false, e);
+}
+
+/** cli_health_begin() - see client_int.h */
+bool cli_health_begin(struct cli *c, bool *live)
+{
+    cli_mutex_lock(&c->gate.lock);
+    *live = c->gate.state == CLI_LIVE;
+    bool send = *live && !c->health.probing;
+    if (send)
+        c->health.probing = true;
+    cli_mutex_unlock(&c->gate.lock);
+    return send;
+}
+
+/** cli_health_send() - see client_int.h */
+void cli_health_send(struct cli *c)
+{
+    send_probe(c);
+}
+
+/** cli_health_doubt() - see client_int.h */
+bool cli_health_doubt(struct cli *c)
+{
+    uint64_t now = cli_clock_ms(), end = now + c->opt.patience_ms;
+    bool live;
+
+    if (cli_health_begin(c, &live))
+        send_probe(c);
+    cli_mutex_lock(&c->gate.lock);
+    while (c->health.probing && c->gate.state == CLI_LIVE && !c->gate.hurry && now < end) {
+        cli_cond_wait_ms(&c->gate.drained, &c->gate.lock, (uint32_t)(end - now));
+        now = cli_clock_ms();
+    }
+    bool over = c->gate.state != CLI_LIVE;
+    cli_mutex_unlock(&c->gate.lock);
+    return over;
 }
 
 /** cli_health_tick() - see client_int.h */
@@ -142,4 +215,6 @@ void cli_tick(struct cli *c)
     cli_nodes_forget_nameless(c);
     cli_forget_flush(c, 1);
     cli_health_tick(c);
+    cli_feed_tick(c);
+    cli_park_run(c);
 }

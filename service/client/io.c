@@ -21,6 +21,11 @@
  *   Writing that must not make the file longer (paging) is clipped to the size that the client believes,
  *   as the host knows no such request.
  *
+ *   A transfer that ends with the session is parked (patience.c) and begun again from its start, with a new handle, when there
+ *   is a new one: a read, and a write to a place. An append is not: nobody knows whether the host has done it. A handle
+ *   that the host does not know although it knows the session (EBADF: a daemon that took a session over without all of
+ *   its handles, GlusterFS after an outage) is replaced by a new one in the same way, once.
+ *
  *   Opening what is missing, and asking for a size that is not known, happens before anything is sent and
  *   is waited for by the caller's thread; both are rare.
  *
@@ -68,6 +73,8 @@ struct job {
     uint64_t stamp; /* before anything was sent */
     uint64_t offset;
     struct cli_link queued; /* append: in open->appends */
+    struct cli_parked parked;
+    bool reopened; /* its handle was unknown once */
 
     cli_mutex lock;
     cli_cond ended_cond;
@@ -145,8 +152,8 @@ static void account(struct job *j)
 
 static void append_next(struct cli_open *o);
 
-/* All parts are answered. */
-static void job_end(struct job *j)
+/* What the caller is told. */
+static void job_finish(struct job *j)
 {
     struct cli_io *io = j->io;
     struct io_private *private = private_of(io);
@@ -170,6 +177,27 @@ static void job_end(struct job *j)
         cli_mutex_unlock(&j->lock);
     }
     job_drop(j);
+}
+
+static int32_t first_error(const struct job *j)
+{
+    for (uint32_t i = 0; i < j->n_parts; i++)
+        if (j->part[i].error)
+            return j->part[i].error;
+    return 0;
+}
+
+/* All parts are answered. */
+static void job_end(struct job *j)
+{
+    int32_t error = first_error(j);
+    bool doubt = cli_may_be_lost(error);
+
+    if (!j->append && (error == -LE_ENOTCONN || doubt) && cli_park(j->c, &j->parked, doubt))
+        return;
+    if (j->append && error == -LE_EBADF)
+        atomic_store(&j->open->unknown, true); /* the next one opens another */
+    job_finish(j);
 }
 
 static void part_out(struct job *j)
@@ -283,6 +311,73 @@ static void part_done(struct cli_async *a)
         part_run(p, true);
 }
 
+/* ---- in the next session ------------------------------------------------------------------------- */
+
+static struct job *job_of(struct cli_parked *p)
+{
+    return CLI_CONTAINER(p, struct job, parked);
+}
+
+static void job_give_up(struct cli_parked *p, int32_t error)
+{
+    struct job *j = job_of(p);
+
+    if (error) {
+        for (uint32_t i = 0; i < j->n_parts; i++)
+            j->part[i].got = 0;
+        j->part[0].error = error;
+    }
+    job_finish(j);
+}
+
+/* Does what fitted the session that is over fit this one, too? */
+static bool still_fits(const struct job *j)
+{
+    struct cli_session s;
+
+    cli_session_get(j->c, &s);
+    return j->part[0].len <= (j->write ? s.max_write : s.max_read);
+}
+
+static void job_again(struct cli_parked *p)
+{
+    struct job *j = job_of(p);
+    struct cli_open *o = NULL, *old = j->open;
+    int e = -LE_EIO;
+
+    if (still_fits(j))
+        e = cli_open_hold(j->c, old->node, j->write ? CLI_FOR_WRITE : CLI_FOR_READ, &o);
+    if (e) {
+        job_give_up(p, e);
+        return;
+    }
+    j->open = o;
+    cli_open_drop(j->c, old);
+    for (uint32_t i = 0; i < j->n_parts; i++) {
+        j->part[i].got = 0;
+        j->part[i].error = 0;
+    }
+    j->stamp = cli_stamp(j->c);
+    uint32_t n = j->n_parts;
+    atomic_store(&j->out, n);
+    for (uint32_t i = 0; i < n; i++) /* with the last of them the job may end */
+        part_run(&j->part[i], false);
+}
+
+/* The host knows the session, but maybe not the handle. */
+static void job_meant(struct cli_parked *p)
+{
+    struct job *j = job_of(p);
+
+    if (first_error(j) == -LE_EBADF && !j->reopened) {
+        j->reopened = true;
+        atomic_store(&j->open->unknown, true);
+        if (cli_park(j->c, p, false))
+            return;
+    }
+    job_finish(j);
+}
+
 /* ---- appends: one after the other ---------------------------------------------------------------- */
 
 static void append_start(struct job *j)
@@ -351,6 +446,8 @@ static struct job *job_new(struct cli *c, struct cli_io *io, struct cli_open *o,
     j->append = write && (io->flags & CLI_IO_APPEND);
     j->kill_suid = s.flags & FUSE_HANDLE_KILLPRIV_V2;
     j->offset = io->offset;
+    j->parked = (struct cli_parked){
+        .cancelled = &j->cancelled, .again = job_again, .meant = job_meant, .give_up = job_give_up};
     j->n_parts = n;
     atomic_init(&j->users, 2); /* its end, and start() */
     atomic_init(&j->out, j->append ? 1 : n);
@@ -484,5 +581,7 @@ void cli_io_cancel(struct cli *c, struct cli_io *io)
     for (uint32_t i = 0; i < j->n_parts; i++)
         if (atomic_load(&j->part[i].state) == PART_WAITING)
             c->transport->ops->cancel(c->transport, &j->part[i].async.msg);
+    if (cli_unpark(c, &j->parked))
+        job_give_up(&j->parked, -LE_EINTR);
     job_drop(j);
 }

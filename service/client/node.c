@@ -471,3 +471,15 @@ void cli_nodes_lose(struct cli *c)
     c->root->session = c->node_session;
     cli_node_hash(c, c->root);
 }
+
+/** cli_nodes_strand() - see client_int.h */
+void cli_nodes_strand(struct cli *c)
+{
+    cli_mutex_lock(&c->tree);
+    for (uint32_t i = 0; i <= c->name_mask; i++)
+        while (c->name_hash[i])
+            cli_name_del(c, c->name_hash[i]);
+    while (oldest_idle(c))
+        node_free(c, oldest_idle(c));
+    cli_mutex_unlock(&c->tree);
+}

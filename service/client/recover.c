@@ -9,7 +9,11 @@
  *   old session is under way, begins a new one, and leaves every node that is still in use without an id.
  *   Each is found again when it is next used (enter.c), and its handles are opened again then (file.c).
  *
- *   Until it is done, and if it fails, requests are -LE_ENOTCONN.
+ *   The root is asked for first. If it is another directory than before (a machine that resumed elsewhere, where
+ *   another one has its tag), inode numbers prove nothing, and no node is found again.
+ *
+ *   Until it is done, and if it fails, requests wait (patience.c) or are -LE_ENOTCONN. Whoever watches is told to look for
+ *   himself when changes are told again: nobody was told what happened meanwhile.
  *
  * Locks: gate.lock to close the gate, then c->tree and gate.lock for the number of the new session.
  */
@@ -32,20 +36,21 @@ static void next_session(struct cli *c)
 /** cli_recover() - see client.h */
 int cli_recover(struct cli *c)
 {
-    struct cli_attr attr;
-
     if (atomic_exchange(&c->recovering, true))
         return -LE_EBUSY;
-    cli_feed_stop(c);
+    c->untold |= cli_feed_stop(c);
     int r = cli_gate_close(c, CLI_ENDED);
     if (!r) {
         next_session(c);
         r = cli_session_begin(c);
     }
-    if (!r)
-        r = cli_getattr(c, c->root, true, &attr);
-    if (!r)
+    if (!r) {
         cli_feed_begin(c);
+        if (c->untold) /* a session that ended unseen */
+            cli_tell_lost(c);
+        c->untold = false;
+        cli_park_run(c);
+    }
     atomic_store(&c->recovering, false);
     return r;
 }

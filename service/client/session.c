@@ -18,7 +18,8 @@
  *   AUTO_INVAL_DATA, WRITEBACK_CACHE (no data is kept here), NO_OPEN_SUPPORT (handles are counted on),
  *   locks, ACLs, security contexts.
  *
- *   Then VIOFS_PROBE asks for the extension (docs/protocol.md).
+ *   Then VIOFS_PROBE asks for the extension (docs/protocol.md), and GETATTR for the root, which must be the directory
+ *   that it was before, if there was a session before.
  *
  * Locks: the gate is down while cli_session_begin() works, so nobody else talks to the host; gate.lock for
  *   the result.
@@ -153,6 +154,29 @@ static int probe_extension(struct cli *c, uint32_t *features)
     return 0;
 }
 
+/* The root is the root of the share, whatever directory that is; its identity is kept with it. */
+static int check_root(struct cli *c)
+{
+    struct cli_attr a;
+    struct cli_node *root = c->root;
+    int r = cli_root_ask(c, &a);
+
+    if (r < 0)
+        return r;
+    cli_mutex_lock(&c->tree);
+    bool other = c->root_known && !cli_node_same(root, &a);
+    root->ino = a.ino;
+    root->has_id_btime = a.has_btime;
+    root->id_btime = a.btime;
+    c->root_known = true;
+    cli_mutex_unlock(&c->tree);
+    if (!other)
+        return 0;
+    cli_log(c, 1, "the host shows another directory under this tag: files that were open are lost");
+    cli_nodes_strand(c);
+    return 0;
+}
+
 /** cli_session_begin() - see client_int.h */
 int cli_session_begin(struct cli *c)
 {
@@ -171,17 +195,21 @@ int cli_session_begin(struct cli *c)
     s.feed = features & VIOFS_FEATURE_FEED;
     s.meta = features & VIOFS_FEATURE_META;
     atomic_store(&c->extension, s.extension);
+    atomic_store(&c->nosys, 0);
     atomic_store(&c->meta, s.meta);
     atomic_store(&c->open_attr, features & VIOFS_FEATURE_OPEN);
     atomic_store(&c->feed.offered, s.feed);
     atomic_store(&c->killpriv, (s.flags & FUSE_HANDLE_KILLPRIV_V2) != 0);
-    atomic_store(&c->nosys, 0);
+    r = check_root(c);
+    if (r < 0)
+        return r;
     cli_mutex_lock(&c->gate.lock);
     c->session = s;
     c->gate.state = CLI_LIVE;
     c->gate.last_done_ms = cli_clock_ms();
     c->health.stalled = false;
     c->health.suspect = false;
+    cli_cond_wake_all(&c->gate.begun);
     cli_mutex_unlock(&c->gate.lock);
     cli_log(c, 2, "FUSE 7.%u, flags %#llx, %u bytes a read, %u a write%s%s%s", s.minor,
             (unsigned long long)s.flags, s.max_read, s.max_write,
@@ -224,10 +252,11 @@ int cli_open(struct cli **out, struct cli_transport *t, const struct cli_options
         free(c);
         return r;
     }
+    cli_list_init(&c->park.list);
     c->root->session = 1;
     r = cli_session_begin(c);
-    if (!r)
-        r = cli_getattr(c, c->root, true, &attr);
+    if (!r && !atomic_load(&c->extension)) /* what GETATTR does not tell, if it is wanted */
+        r = cli_getattr(c, c->root, false, &attr);
     if (r < 0) {
         (void)cli_close(c); /* nothing else is out */
         return r;
@@ -243,7 +272,7 @@ static int end_session(struct cli *c)
     struct cli_req destroy = {.opcode = FUSE_DESTROY};
 
     cli_forget_flush(c, 1);
-    cli_feed_stop(c);
+    (void)cli_feed_stop(c);
     cli_health_cancel(c);
     cli_mutex_lock(&c->gate.lock);
     if (c->gate.state == CLI_LIVE)
@@ -258,6 +287,7 @@ static int end_session(struct cli *c)
 /** cli_close() - see client.h */
 int cli_close(struct cli *c)
 {
+    cli_hurry(c);
     cli_nodes_forget_idle(c);
     int r = end_session(c);
     if (r < 0) {

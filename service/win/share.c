@@ -160,6 +160,7 @@ static void unmount(struct share *s)
 
     if (!v)
         return;
+    svc_volume_hurry(v); /* the ticking thread may be waiting, with the lock */
     set_volume(s, NULL);
     if (!svc_volume_stop(v)) {
         svc_say(s->all->env.log, SVC_LOG_WARNING,

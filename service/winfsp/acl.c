@@ -268,7 +268,7 @@ static NTSTATUS store_or_tell(struct svc_open *o, const struct cli_attr *a, cons
     int error = store(o, a, sd);
 
     if (!cannot_store(error))
-        return svc_fail(v, error, SVC_ABOUT_HANDLE);
+        return svc_status(error, SVC_ABOUT_HANDLE);
     say_not_stored(v, o->path, error);
     return STATUS_SUCCESS;
 }
@@ -333,7 +333,7 @@ NTSTATUS svc_acl_set(struct svc_open *o, const struct cli_attr *before, uint32_t
     bool stored = len > 0;
 
     if (len < 0)
-        return svc_fail(o->v, len, SVC_ABOUT_HANDLE);
+        return svc_status(len, SVC_ABOUT_HANDLE);
     if (!stored)
         len = (int)svc_sd_make(before->mode, (before->mode & SVC_IFMT) == SVC_IFDIR, base);
     if (!ntsd_parse(base, (size_t)len, 0, &shown) || !ntsd_parse(sd, size, 0, &with))
@@ -350,7 +350,7 @@ NTSTATUS svc_acl_set(struct svc_open *o, const struct cli_attr *before, uint32_t
         return STATUS_SUCCESS;
     error = mask ? cli_setattr(o->v->client, o->node, mask, a, &after) : 0;
     if (error)
-        return svc_fail(o->v, error, SVC_ABOUT_HANDLE);
+        return svc_status(error, SVC_ABOUT_HANDLE);
     if (!stored)
         own(&changed, &shown, &after, sids);
     return store_or_tell(o, &after, &changed);
@@ -369,7 +369,7 @@ NTSTATUS svc_acl_keep(struct svc_open *o, const uint8_t *sd, int size)
     if (size <= 0 || !ntsd_parse(sd, (size_t)size, 0, &d))
         return STATUS_SUCCESS;
     error = cli_getattr(o->v->client, o->node, true, &now_is);
-    return error ? svc_fail(o->v, error, SVC_ABOUT_HANDLE) : store_or_tell(o, &now_is, &d);
+    return error ? svc_status(error, SVC_ABOUT_HANDLE) : store_or_tell(o, &now_is, &d);
 }
 
 /**
@@ -441,5 +441,5 @@ NTSTATUS svc_acl_new(struct svc_open *o, const void *sd)
     if (!ntsd_parse(sd, GetSecurityDescriptorLength((void *)sd), 0, &d))
         return STATUS_SUCCESS;
     error = svc_getattr(o->v, o->node, &a);
-    return error ? svc_fail(o->v, error, SVC_ABOUT_HANDLE) : store_or_tell(o, &a, &d);
+    return error ? svc_status(error, SVC_ABOUT_HANDLE) : store_or_tell(o, &a, &d);
 }

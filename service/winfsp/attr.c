@@ -73,7 +73,7 @@ NTSTATUS svc_info(struct svc_open *o, struct winfsp_file_info *out)
     int error = svc_getattr(o->v, o->node, &a);
 
     if (error)
-        return svc_fail(o->v, error, SVC_ABOUT_HANDLE);
+        return svc_status(error, SVC_ABOUT_HANDLE);
     fill(o->v, &a, o->hidden, leads_to_directory(o), out);
     return o->stream ? svc_stream_info(o, out) : STATUS_SUCCESS;
 }

@@ -39,11 +39,11 @@ NTSTATUS svc_directory_is_empty(struct svc_open *o)
     int error = cli_dir_open(c, o->node, &d);
 
     if (error)
-        return svc_fail(o->v, error, SVC_ABOUT_HANDLE);
+        return svc_status(error, SVC_ABOUT_HANDLE);
     error = cli_dir_read(c, d, 0, take_none, &any);
     cli_dir_close(c, d);
     if (error < 0)
-        return svc_fail(o->v, error, SVC_ABOUT_HANDLE);
+        return svc_status(error, SVC_ABOUT_HANDLE);
     return any ? STATUS_DIRECTORY_NOT_EMPTY : STATUS_SUCCESS;
 }
 
@@ -108,14 +108,12 @@ static void delete_name(struct svc_open *o, const WCHAR *path)
     int error = delete_once(o, path);
 
     while (GetTickCount64() - begin < patience(v, error) && !v->stopping) {
-        svc_fail(v, error, SVC_ABOUT_NAME); /* the ticking thread recovers */
         if (svc_trail(v))
             svc_trail_end(v, svc_trail(v));
         Sleep(RETRY_MS);
         error = delete_once(o, path);
     }
     if (error && error != -LE_ENOENT) { /* what the host has deleted first is gone as well */
-        svc_fail(v, error, SVC_ABOUT_NAME);
         svc_volume_log(v, 1, L"%ls: could not be deleted (error %d)", path, -error);
         return;
     }

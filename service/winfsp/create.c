@@ -114,9 +114,9 @@ static NTSTATUS create_in(struct creation *k, struct svc_found *f, void **ctx,
     int error = make(k, f, &file);
 
     if (error == -LE_ENOENT || error == -LE_ESTALE) /* the directory is gone */
-        return svc_fail(k->v, error, SVC_ABOUT_PATH);
+        return svc_status(error, SVC_ABOUT_PATH);
     if (error)
-        return svc_fail(k->v, error, SVC_ABOUT_NAME);
+        return svc_status(error, SVC_ABOUT_NAME);
     spell(k->v, f);
     status = svc_open_new(k->v, f, k->path, k->access, &o);
     if (!NT_SUCCESS(status)) {
@@ -202,8 +202,7 @@ static NTSTATUS create_file(struct creation *k, void **ctx, struct winfsp_file_i
     NTSTATUS status;
 
     if (r)
-        status =
-            r == CLI_WALK_SYMLINK ? STATUS_OBJECT_PATH_NOT_FOUND : svc_find_status(k->v, r, &f);
+        status = r == CLI_WALK_SYMLINK ? STATUS_OBJECT_PATH_NOT_FOUND : svc_find_status(r, &f);
     else if (f.node)
         status = STATUS_OBJECT_NAME_COLLISION;
     else
@@ -293,7 +292,7 @@ NTSTATUS WINAPI svc_cb_overwrite_ex(struct winfsp_file_system *fs, void *ctx, UI
         return STATUS_EAS_NOT_SUPPORTED;
     error = cli_getmode(v->client, o->node, &now);
     if (error)
-        return svc_fail(v, error, SVC_ABOUT_HANDLE);
+        return svc_status(error, SVC_ABOUT_HANDLE);
     if (replace || (attributes & FILE_ATTRIBUTE_READONLY)) {
         a.mode = svc_mode_with_attributes(&v->rules, now.mode, attributes);
         if (a.mode != (now.mode & 07777))
@@ -302,10 +301,10 @@ NTSTATUS WINAPI svc_cb_overwrite_ex(struct winfsp_file_system *fs, void *ctx, UI
     if (mask & CLI_SET_MODE)
         acl_size = svc_acl_find(v, o->node, &now, acl);
     if (acl_size < 0)
-        return svc_fail(v, acl_size, SVC_ABOUT_HANDLE);
+        return svc_status(acl_size, SVC_ABOUT_HANDLE);
     error = cli_setattr(v->client, o->node, mask, &a, NULL);
     if (error)
-        return svc_fail(v, error, SVC_ABOUT_HANDLE);
+        return svc_status(error, SVC_ABOUT_HANDLE);
     status = svc_acl_keep(o, acl, acl_size);
     if (!replace)
         attributes |= svc_attributes(&v->rules, &now, false, false);

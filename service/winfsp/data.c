@@ -107,10 +107,10 @@ void svc_io_close(struct svc_volume *v)
 /* ---- answers ---------------------------------------------------------------------------------------- */
 
 /* No write of Windows' own file systems is short, so programs do not look: a part that failed is a failure. */
-static NTSTATUS status_of(struct svc_open *o, const struct svc_io *io)
+static NTSTATUS status_of(const struct svc_io *io)
 {
     if (io->io.error < 0)
-        return svc_fail(o->v, io->io.error, SVC_ABOUT_HANDLE);
+        return svc_status(io->io.error, SVC_ABOUT_HANDLE);
     if (io->kind == WINFSP_KIND_READ && io->io.bytes == 0 && io->io.len > 0)
         return STATUS_END_OF_FILE;
     return STATUS_SUCCESS;
@@ -137,7 +137,7 @@ static void answer(struct cli_io *cio)
     struct svc_io *io = cio->user;
     struct svc_open *o = io->open;
     struct svc_volume *v = o->v;
-    NTSTATUS status = status_of(o, io);
+    NTSTATUS status = status_of(io);
     struct winfsp_response response = {.size = sizeof(response),
                                        .kind = io->kind,
                                        .hint = io->hint,
@@ -180,7 +180,7 @@ static NTSTATUS start(struct svc_open *o, uint32_t kind, void *buf, UINT64 offse
         return STATUS_PENDING;
     io_remove(v, io);
     io_drop(io);
-    return svc_fail(v, error, SVC_ABOUT_HANDLE);
+    return svc_status(error, SVC_ABOUT_HANDLE);
 }
 
 /** svc_cb_read() - pends, but for streams; STATUS_END_OF_FILE only if nothing at all was read */
@@ -234,7 +234,7 @@ static NTSTATUS flush_volume(struct svc_volume *v)
 
     if (error == -LE_ENOSYS || error == -LE_EOPNOTSUPP) /* an old daemon: it has nothing to offer */
         return STATUS_SUCCESS;
-    return svc_fail(v, error, SVC_ABOUT_HANDLE);
+    return svc_status(error, SVC_ABOUT_HANDLE);
 }
 
 /** svc_cb_flush() - @ctx: NULL for the whole volume; @info is then left alone */
@@ -252,5 +252,5 @@ NTSTATUS WINAPI svc_cb_flush(struct winfsp_file_system *fs, void *ctx,
         error = cli_fsync(o->v->client, o->node);
     if (error == -LE_ENOSYS || (type == SVC_IFDIR && error == -LE_EOPNOTSUPP))
         error = 0;
-    return error ? svc_fail(o->v, error, SVC_ABOUT_HANDLE) : svc_info(o, info);
+    return error ? svc_status(error, SVC_ABOUT_HANDLE) : svc_info(o, info);
 }

@@ -214,7 +214,7 @@ NTSTATUS WINAPI svc_cb_read_directory(struct winfsp_file_system *fs, void *ctx, 
         put_end(&l);
     *got = l.used;
     if (r < 0 && l.used == 0)
-        return svc_fail(o->v, r, SVC_ABOUT_HANDLE);
+        return svc_status(r, SVC_ABOUT_HANDLE);
     return r == 1 && l.used == 0 ? STATUS_BUFFER_TOO_SMALL : STATUS_SUCCESS;
 }
 
@@ -243,7 +243,7 @@ NTSTATUS WINAPI svc_cb_get_dir_info_by_name(struct winfsp_file_system *fs, void 
         error = cli_getattr(v->client, n, false, &a);
     if (error) {
         cli_node_put(v->client, n);
-        return svc_fail(v, error, SVC_ABOUT_NAME);
+        return svc_status(error, SVC_ABOUT_NAME);
     }
     found.len = (uint32_t)strlen(actual);
     svc_info_of(v, &a, found, cli_node_type(n) == SVC_IFLNK && svc_link_is_directory(v, o->path, n),

@@ -98,7 +98,7 @@ static NTSTATUS pack(struct svc_open *o, struct packing *p, const char *host)
     if (len == -LE_ERANGE || (room == 0 && len > 0))
         return STATUS_BUFFER_OVERFLOW;
     if (len < 0)
-        return svc_fail(o->v, len, SVC_ABOUT_EA);
+        return svc_status(len, SVC_ABOUT_EA);
     ea->next_entry_offset = 0;
     ea->flags = 0;
     ea->name_length = (uint8_t)name_len;
@@ -126,7 +126,7 @@ NTSTATUS WINAPI svc_cb_get_ea(struct winfsp_file_system *fs, void *ctx, struct w
         return STATUS_EAS_NOT_SUPPORTED;
     bytes = svc_xattr_names(o->v, o->node, &names);
     if (bytes < 0)
-        return svc_fail(o->v, bytes, SVC_ABOUT_EA);
+        return svc_status(bytes, SVC_ABOUT_EA);
     for (int i = 0; i < bytes && NT_SUCCESS(status); i += (int)strlen(names + i) + 1) {
         if (is_shown(names + i))
             status = pack(o, &p, names + i);
@@ -156,7 +156,7 @@ static NTSTATUS set_one(struct svc_open *o, const struct winfsp_full_ea *ea)
         if (error == -LE_ENODATA)
             error = 0;
     }
-    return svc_fail(o->v, error, SVC_ABOUT_EA);
+    return svc_status(error, SVC_ABOUT_EA);
 }
 
 /** svc_eas_set() - a list of EAs, of @len bytes [1 for each] */
@@ -190,7 +190,7 @@ NTSTATUS svc_eas_clear(struct svc_open *o)
 
     if (bytes < 0)
         return bytes == -LE_EOPNOTSUPP || bytes == -LE_ENOSYS ? STATUS_SUCCESS
-                                                              : svc_fail(o->v, bytes, SVC_ABOUT_EA);
+                                                              : svc_status(bytes, SVC_ABOUT_EA);
     for (int i = 0; i < bytes && !error; i += (int)strlen(names + i) + 1) {
         if (is_shown(names + i))
             error = cli_removexattr(o->v->client, o->node, names + i);
@@ -198,7 +198,7 @@ NTSTATUS svc_eas_clear(struct svc_open *o)
             error = 0;
     }
     free(names);
-    return svc_fail(o->v, error, SVC_ABOUT_EA);
+    return svc_status(error, SVC_ABOUT_EA);
 }
 
 /** svc_cb_set_ea() */

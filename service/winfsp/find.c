@@ -257,19 +257,19 @@ struct cli_name svc_found_name(const struct svc_found *f)
  * Return: STATUS_REPARSE for a link on the way; OBJECT_PATH_NOT_FOUND when a directory on the way is missing or
  * none, OBJECT_NAME_NOT_FOUND when only the last component is missing.
  */
-NTSTATUS svc_find_status(struct svc_volume *v, int result, const struct svc_found *f)
+NTSTATUS svc_find_status(int result, const struct svc_found *f)
 {
     bool on_the_way = f->depth + 1 < f->count || result == -LE_ENOTDIR;
 
     if (result == CLI_WALK_SYMLINK)
         return STATUS_REPARSE;
-    return svc_fail(v, result, on_the_way ? SVC_ABOUT_PATH : SVC_ABOUT_NAME);
+    return svc_status(result, on_the_way ? SVC_ABOUT_PATH : SVC_ABOUT_NAME);
 }
 
 /** svc_find_failure() - the same where WinFsp takes no STATUS_REPARSE: a link on the way is no directory */
-NTSTATUS svc_find_failure(struct svc_volume *v, int result, const struct svc_found *f)
+NTSTATUS svc_find_failure(int result, const struct svc_found *f)
 {
-    NTSTATUS status = svc_find_status(v, result, f);
+    NTSTATUS status = svc_find_status(result, f);
 
     return status == STATUS_REPARSE ? STATUS_OBJECT_PATH_NOT_FOUND : status;
 }

@@ -61,7 +61,7 @@ NTSTATUS WINAPI svc_cb_set_basic_info(struct winfsp_file_system *fs, void *ctx, 
     if (store) {
         error = cli_getattr(v->client, o->node, false, &before);
         if (error)
-            return svc_fail(v, error, SVC_ABOUT_HANDLE);
+            return svc_status(error, SVC_ABOUT_HANDLE);
     }
     if (attributes != INVALID_FILE_ATTRIBUTES) {
         a.mode = svc_mode_with_attributes(&v->rules, before.mode, attributes);
@@ -71,14 +71,14 @@ NTSTATUS WINAPI svc_cb_set_basic_info(struct winfsp_file_system *fs, void *ctx, 
     if (mask & CLI_SET_MODE)
         acl_size = svc_acl_find(v, o->node, &before, acl);
     if (acl_size < 0)
-        return svc_fail(v, acl_size, SVC_ABOUT_HANDLE);
+        return svc_status(acl_size, SVC_ABOUT_HANDLE);
     locks = (mask & CLI_SET_MODE) && (a.mode & 0222) == 0;
     if (!svc_time_is_given(creation))
         creation = 0;
     if (store && locks)
         status = svc_store(o, &before, attributes, creation);
     if (NT_SUCCESS(status) && mask)
-        status = svc_fail(v, cli_setattr(v->client, o->node, mask, &a, NULL), SVC_ABOUT_HANDLE);
+        status = svc_status(cli_setattr(v->client, o->node, mask, &a, NULL), SVC_ABOUT_HANDLE);
     if (NT_SUCCESS(status))
         status = svc_acl_keep(o, acl, acl_size);
     if (NT_SUCCESS(status) && store && !locks)
@@ -95,8 +95,7 @@ static NTSTATUS resize(struct svc_open *o, uint64_t size)
 
     if (!NT_SUCCESS(status))
         return status;
-    return svc_fail(o->v, cli_setattr(o->v->client, o->node, CLI_SET_SIZE, &a, NULL),
-                    SVC_ABOUT_HANDLE);
+    return svc_status(cli_setattr(o->v->client, o->node, CLI_SET_SIZE, &a, NULL), SVC_ABOUT_HANDLE);
 }
 
 /**
@@ -115,7 +114,7 @@ NTSTATUS svc_allocate(struct svc_open *o, uint64_t bytes)
     if (error == -LE_EOPNOTSUPP || error == -LE_ENOSYS)
         return STATUS_SUCCESS;
     o->preallocated = true;
-    return svc_fail(o->v, error, SVC_ABOUT_HANDLE);
+    return svc_status(error, SVC_ABOUT_HANDLE);
 }
 
 static NTSTATUS reserve(struct svc_open *o, uint64_t bytes)
@@ -124,7 +123,7 @@ static NTSTATUS reserve(struct svc_open *o, uint64_t bytes)
     int error = cli_getattr(o->v->client, o->node, false, &a);
 
     if (error)
-        return svc_fail(o->v, error, SVC_ABOUT_HANDLE);
+        return svc_status(error, SVC_ABOUT_HANDLE);
     if (bytes < a.size)
         return resize(o, bytes);
     return bytes > svc_allocation(&a) ? svc_allocate(o, bytes) : STATUS_SUCCESS;

@@ -46,7 +46,7 @@ static NTSTATUS security_of_found(struct svc_volume *v, const WCHAR *path,
         return STATUS_SUCCESS;
     error = svc_getmode(v, f->node, &a);
     if (error)
-        return svc_fail(v, error, SVC_ABOUT_NAME);
+        return svc_status(error, SVC_ABOUT_NAME);
     if (f->count == 0)
         svc_owner_set(v, &a);
     if (attributes) {
@@ -80,7 +80,7 @@ NTSTATUS WINAPI svc_cb_get_security_by_name(struct winfsp_file_system *fs, WCHAR
     if (r == 0)
         status = security_of_found(v, file, &f, attributes, sd, sd_size);
     else
-        status = svc_find_status(v, r, &f);
+        status = svc_find_status(r, &f);
     if (NT_SUCCESS(status) && r == 0 && named)
         status = svc_stream_check(v, &f, stream.name, attributes);
     if (status == STATUS_REPARSE && attributes)
@@ -232,7 +232,7 @@ NTSTATUS svc_open_data(struct svc_open *o, uint32_t access)
     if (!o->file)
         error = cli_file_open(o->v->client, o->node, access, &o->file);
     ReleaseSRWLockExclusive(&o->lock);
-    return svc_fail(o->v, error, SVC_ABOUT_NAME);
+    return svc_status(error, SVC_ABOUT_NAME);
 }
 
 /** svc_normalize() - tell WinFsp how the path of a new handle is really spelled, with -i */
@@ -309,7 +309,7 @@ NTSTATUS WINAPI svc_cb_open(struct winfsp_file_system *fs, WCHAR *path, UINT32 o
     if (r == 0)
         status = open_found(v, &f, path, options, access, ctx, info);
     else
-        status = svc_find_failure(v, r, &f); /* kernel openers are not asked about links first */
+        status = svc_find_failure(r, &f); /* kernel openers are not asked about links first */
     svc_found_end(v, &f);
     return status;
 }

@@ -34,7 +34,7 @@ NTSTATUS svc_owner_find(struct svc_volume *v)
 
     cli_node_put(v->client, root);
     if (error)
-        return svc_fail(v, error, SVC_ABOUT_NAME);
+        return svc_status(error, SVC_ABOUT_NAME);
     svc_owner_set(v, &a);
     return STATUS_SUCCESS;
 }

@@ -56,7 +56,7 @@ NTSTATUS svc_params(struct svc_volume *v, struct winfsp_volume_params *out)
 
     cli_node_put(v->client, root);
     if (error)
-        return svc_fail(v, error, SVC_ABOUT_NAME);
+        return svc_status(error, SVC_ABOUT_NAME);
     if (!name || name[0] == 0)
         name = default_name;
     if (wcslen(name) >= WINFSP_FSNAME_UNITS)
@@ -91,7 +91,7 @@ NTSTATUS WINAPI svc_cb_get_volume_info(struct winfsp_file_system *fs,
     uint32_t unit;
 
     if (error)
-        return svc_fail(v, error, SVC_ABOUT_HANDLE);
+        return svc_status(error, SVC_ABOUT_HANDLE);
     unit = s.frsize ? s.frsize : s.bsize;
     info->total_size = bytes_of(s.blocks, unit);
     info->free_size = bytes_of(s.bavail, unit);

@@ -128,7 +128,7 @@ static struct svc_snapshot *snapshot_take(struct svc_volume *v, struct cli_node 
     }
     if (r >= 0)
         return s;
-    svc_fail(v, r, SVC_ABOUT_HANDLE);
+    svc_status(r, SVC_ABOUT_HANDLE);
     svc_snapshot_free(s);
     return NULL;
 }

@@ -71,15 +71,15 @@ static NTSTATUS replace_target(struct renaming *r, struct cli_name asked)
     if (!NT_SUCCESS(status))
         return status;
     if (r->to.node == r->from.node) /* two names of one file: Linux would do nothing */
-        return svc_fail(v, cli_unlink(v->client, r->from.parent, svc_found_name(&r->from)),
-                        SVC_ABOUT_NAME);
+        return svc_status(cli_unlink(v->client, r->from.parent, svc_found_name(&r->from)),
+                          SVC_ABOUT_NAME);
     error = move(r, there, 0);
     if (error == -LE_ENOTDIR || error == -LE_EISDIR)
         return STATUS_ACCESS_DENIED; /* it changed its kind meanwhile */
     if (error == 0 && (asked.len != there.len || memcmp(asked.bytes, there.bytes, asked.len) != 0))
         error =
             cli_rename(v->client, r->to.parent, there, r->to.parent, asked, CLI_RENAME_NOREPLACE);
-    return svc_fail(v, error, SVC_ABOUT_NAME);
+    return svc_status(error, SVC_ABOUT_NAME);
 }
 
 /* The last component of a path as it is written there. */
@@ -97,13 +97,13 @@ static NTSTATUS rename_found(struct renaming *r, const WCHAR *new_path)
     struct cli_name asked = {bytes, len > 0 ? (uint32_t)len : 0};
 
     if (len < 0)
-        return svc_fail(r->o->v, len, SVC_ABOUT_NAME);
+        return svc_status(len, SVC_ABOUT_NAME);
     if (r->from.parent == r->to.parent && asked.len == r->from.name_len &&
         memcmp(asked.bytes, r->from.name, asked.len) == 0)
         return STATUS_SUCCESS; /* its own name */
     if (r->to.node && !same_name(r))
         return replace_target(r, asked);
-    return svc_fail(r->o->v, move(r, asked, CLI_RENAME_NOREPLACE), SVC_ABOUT_NAME);
+    return svc_status(move(r, asked, CLI_RENAME_NOREPLACE), SVC_ABOUT_NAME);
 }
 
 /* The handle follows its file. */
@@ -139,7 +139,7 @@ static NTSTATUS find_target(struct renaming *r, const WCHAR *new_path)
         e = svc_find_directory(v, new_path, &r->to);
     if (e == 0 || (e == -LE_ENOENT && r->to.parent && r->to.depth + 1 == r->to.count))
         return r->to.parent ? STATUS_SUCCESS : STATUS_ACCESS_DENIED; /* the root */
-    return svc_find_failure(v, e, &r->to);
+    return svc_find_failure(e, &r->to);
 }
 
 /* The new name first: WinFsp may just have asked for it in this operation. */
@@ -153,7 +153,7 @@ static NTSTATUS find_both(struct renaming *r, const WCHAR *path, const WCHAR *ne
         return status;
     e = svc_find(v, path, &r->from);
     if (e)
-        return svc_find_failure(v, e, &r->from);
+        return svc_find_failure(e, &r->from);
     if (r->from.node != r->o->node)
         return STATUS_OBJECT_NAME_NOT_FOUND; /* the host gave its name to another file */
     return r->from.parent ? STATUS_SUCCESS : STATUS_ACCESS_DENIED;

@@ -42,7 +42,7 @@ static NTSTATUS put_symlink(struct svc_volume *v, struct cli_node *link, void *b
     int len = svc_link_target(v, link, target), units;
 
     if (len < 0)
-        return svc_fail(v, len, SVC_ABOUT_NAME);
+        return svc_status(len, SVC_ABOUT_NAME);
     if (room < head)
         return STATUS_BUFFER_TOO_SMALL;
     room = (room - head) / sizeof(WCHAR) / 2; /* the name is there twice */
@@ -90,7 +90,7 @@ static NTSTATUS WINAPI by_name(struct winfsp_file_system *fs, void *user, WCHAR 
     struct svc_volume *v = user;
     struct svc_found f;
     int r = svc_find(v, path, &f);
-    NTSTATUS status = r ? svc_find_failure(v, r, &f) : put_reparse_data(v, f.node, buf, size);
+    NTSTATUS status = r ? svc_find_failure(r, &f) : put_reparse_data(v, f.node, buf, size);
 
     (void)fs, (void)is_directory;
     svc_found_end(v, &f);
@@ -221,7 +221,7 @@ static NTSTATUS wish_of_name(struct svc_open *o, const WCHAR *name, uint32_t uni
         len = relative_target(o, target, (uint32_t)len, out->target);
     else if (len > 0)
         memcpy(out->target, target, (size_t)len + 1);
-    return svc_fail(o->v, len, SVC_ABOUT_NAME);
+    return svc_status(len, SVC_ABOUT_NAME);
 }
 
 /* WSL's own links: a version and the target in UTF-8. */
@@ -383,14 +383,14 @@ static NTSTATUS put_in_place(struct svc_open *o, const struct svc_found *f, cons
     int error = make_temporary(v, f->parent, w, temp, &n);
 
     if (error)
-        return svc_fail(v, error, SVC_ABOUT_NAME);
+        return svc_status(error, SVC_ABOUT_NAME);
     temp_name.len = (uint32_t)strlen(temp);
     error = swap(v, f, temp_name, w->type);
     if (error) {
         if (remove_node(v, f->parent, temp_name, w->type))
             svc_volume_log(v, 1, L"%hs is left over in the directory of %ls", temp, o->path);
         cli_node_put(v->client, n);
-        return svc_fail(v, error, SVC_ABOUT_NAME);
+        return svc_status(error, SVC_ABOUT_NAME);
     }
     adopt(o, f, n);
     return STATUS_SUCCESS;
@@ -410,7 +410,7 @@ static NTSTATUS replace_by(struct svc_open *o, const WCHAR *path, const struct w
                       t); /* a create that makes a link at once looked before the file was there */
     r = svc_find(v, path, &f);
     if (r)
-        status = svc_find_failure(v, r, &f);
+        status = svc_find_failure(r, &f);
     else if (f.node != o->node || !f.parent)
         status = STATUS_OBJECT_NAME_NOT_FOUND;
     else
@@ -436,7 +436,7 @@ static NTSTATUS check_placeholder(struct svc_open *o, uint32_t tag)
         return svc_directory_is_empty(o);
     error = cli_getattr(o->v->client, o->node, true, &a);
     if (error)
-        return svc_fail(o->v, error, SVC_ABOUT_HANDLE);
+        return svc_status(error, SVC_ABOUT_HANDLE);
     return a.size == 0 ? STATUS_SUCCESS : STATUS_INVALID_PARAMETER; /* its data has no place */
 }
 

@@ -51,7 +51,7 @@ NTSTATUS svc_security(struct svc_volume *v, struct cli_node *n, const struct cli
         int len = own_descriptor(v, n, a, own);
 
         if (len < 0)
-            return svc_fail(v, len, SVC_ABOUT_HANDLE);
+            return svc_status(len, SVC_ABOUT_HANDLE);
         *size = (SIZE_T)len;
         from = own;
     }
@@ -78,7 +78,7 @@ NTSTATUS WINAPI svc_cb_get_security(struct winfsp_file_system *fs, void *ctx, vo
     if (!has_security(o->v))
         return STATUS_INVALID_DEVICE_REQUEST; /* as FAT says */
     if (error)
-        return svc_fail(o->v, error, SVC_ABOUT_HANDLE);
+        return svc_status(error, SVC_ABOUT_HANDLE);
     return svc_security(o->v, o->node, &a, sd, sd_size);
 }
 
@@ -137,7 +137,7 @@ NTSTATUS WINAPI svc_cb_set_security(struct winfsp_file_system *fs, void *ctx,
         return STATUS_INVALID_SECURITY_DESCR;
     error = cli_getattr(v->client, o->node, false, &before);
     if (error)
-        return svc_fail(v, error, SVC_ABOUT_HANDLE);
+        return svc_status(error, SVC_ABOUT_HANDLE);
     mask = owners_to_set(what, sd, &a);
     if (mask >= 0 && v->acls && v->has_eas && svc_reparse_tag(before.mode) != SVC_TAG_SYMLINK)
         return svc_acl_set(o, &before, what, sd, GetSecurityDescriptorLength(sd), &a,
@@ -152,8 +152,8 @@ NTSTATUS WINAPI svc_cb_set_security(struct winfsp_file_system *fs, void *ctx,
     if (mask < 0)
         return STATUS_INVALID_SECURITY_DESCR;
     return mask == 0 ? STATUS_SUCCESS
-                     : svc_fail(v, cli_setattr(v->client, o->node, (uint32_t)mask, &a, NULL),
-                                SVC_ABOUT_HANDLE);
+                     : svc_status(cli_setattr(v->client, o->node, (uint32_t)mask, &a, NULL),
+                                  SVC_ABOUT_HANDLE);
 }
 
 /**

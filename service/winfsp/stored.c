@@ -58,7 +58,7 @@ NTSTATUS svc_store(struct svc_open *o, const struct cli_attr *now, uint32_t attr
         return STATUS_SUCCESS;
     error = cli_dos_set(v->client, o->node, s.attributes, s.creation);
     if (!cannot_store(error))
-        return svc_fail(v, error, SVC_ABOUT_HANDLE);
+        return svc_status(error, SVC_ABOUT_HANDLE);
     if (InterlockedCompareExchange(&v->said_unstored, error, 0) == 0)
         svc_volume_log(v, 1,
                        L"%ls: the host does not store its attributes (error %d); such changes are "

@@ -55,7 +55,7 @@ NTSTATUS svc_stream_fail(struct svc_volume *v, const WCHAR *path, int error)
                        L"they are refused, "
                        L"here and elsewhere",
                        path, -error);
-    return svc_fail(v, error, SVC_ABOUT_STREAM);
+    return svc_status(error, SVC_ABOUT_STREAM);
 }
 
 /* The stream's contents in place of its file's. */
@@ -173,7 +173,7 @@ NTSTATUS svc_stream_open(struct svc_volume *v, const struct svc_stream_path *pat
 {
     struct svc_found f;
     int r = svc_find(v, path->file, &f);
-    NTSTATUS status = r ? svc_find_failure(v, r, &f) : open_found(v, &f, path, options, ctx, info);
+    NTSTATUS status = r ? svc_find_failure(r, &f) : open_found(v, &f, path, options, ctx, info);
 
     svc_found_end(v, &f);
     return status;
@@ -193,7 +193,7 @@ NTSTATUS svc_stream_create(struct svc_volume *v, const struct svc_stream_path *p
     NTSTATUS status;
 
     if (r) {
-        status = svc_find_failure(v, r, &f);
+        status = svc_find_failure(r, &f);
     } else if (allocation > (SVC_STREAM_MAX + 1) / UNIT * UNIT) {
         status = STATUS_DISK_FULL;
     } else {
@@ -290,7 +290,7 @@ static NTSTATUS add_main(struct svc_open *o, struct listing *l)
         return STATUS_SUCCESS;
     error = svc_getattr(o->v, o->node, &a);
     if (error)
-        return svc_fail(o->v, error, SVC_ABOUT_HANDLE);
+        return svc_status(error, SVC_ABOUT_HANDLE);
     if (!add(l, L"", 0, 0))
         return STATUS_BUFFER_OVERFLOW;
     e->stream_size = a.size;

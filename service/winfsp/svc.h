@@ -175,10 +175,10 @@ struct svc_volume {
     bool io_closed;     /* no more */
 
     struct svc_notify notify;
-    volatile LONG session_lost;   /* an answer said so since the last recovery */
-    bool said_lost, said_stalled; /* the ticking thread's */
-    struct svc_modes said_modes;  /* likewise */
-    bool side_by_side;            /* the driver's, see struct cli_limits */
+    volatile LONG session_lost;  /* since the last recovery */
+    bool said_stalled;           /* the ticking thread's */
+    struct svc_modes said_modes; /* likewise */
+    bool side_by_side;           /* the driver's, see struct cli_limits */
     volatile LONG stopping;
     uint64_t polled_ms;
 };
@@ -189,8 +189,6 @@ static inline struct svc_volume *svc_volume_of(struct winfsp_file_system *fs)
 }
 
 void svc_volume_log(struct svc_volume *v, int level, const WCHAR *format, ...);
-/** svc_fail() - svc_status(), and a lost session is remembered for the ticking thread */
-NTSTATUS svc_fail(struct svc_volume *v, int error, enum svc_about about);
 
 /* ---- guard.c ---------------------------------------------------------------------------------------- */
 
@@ -223,8 +221,8 @@ void svc_trail_end(struct svc_volume *v, struct svc_trail *t);
 int svc_find(struct svc_volume *v, const WCHAR *path, struct svc_found *f);
 int svc_find_directory(struct svc_volume *v, const WCHAR *path, struct svc_found *f);
 void svc_found_end(struct svc_volume *v, struct svc_found *f);
-NTSTATUS svc_find_status(struct svc_volume *v, int result, const struct svc_found *f);
-NTSTATUS svc_find_failure(struct svc_volume *v, int result, const struct svc_found *f);
+NTSTATUS svc_find_status(int result, const struct svc_found *f);
+NTSTATUS svc_find_failure(int result, const struct svc_found *f);
 struct cli_name svc_found_name(const struct svc_found *f);
 int svc_getattr(struct svc_volume *v, struct cli_node *n, struct cli_attr *out);
 int svc_getmode(struct svc_volume *v, struct cli_node *n, struct cli_attr *out);

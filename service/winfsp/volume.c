@@ -10,9 +10,9 @@
  *   dispatcher; then the handles that programs still have, for which WinFsp sends no close; then the
  *   session.
  *
- *   Trouble is noticed by svc_volume_tick(): the client says when the host has stopped responding, an
- *   answer of -LE_ENOTCONN that the session is gone. Each is told once. svc_volume_recover() starts a new
- *   session under the mounted volume.
+ *   Trouble is noticed by svc_volume_tick(): the client says when the host has stopped responding. That the session is
+ *   gone the client says itself, whoever notices. Each is told once. svc_volume_recover() starts a new session under the
+ *   mounted volume; for ten seconds programs wait for it and hear nothing.
  *
  * Locks: none of its own for its life (one thread at a time, volume.h).
  */
@@ -27,7 +27,7 @@
 #include "service/winfsp/mount.h"
 #include "service/winfsp/params.h"
 
-enum { LOG_UNITS = 512, STRICT_MS = 1000 };
+enum { LOG_UNITS = 512, STRICT_MS = 1000, PATIENCE_MS = 10000 };
 
 /** svc_volume_log() - level: 0 error, 1 warning, 2 debug */
 void svc_volume_log(struct svc_volume *v, int level, const WCHAR *format, ...)
@@ -59,11 +59,18 @@ static void log_of_client(void *user, int level, const char *text)
     svc_volume_log(v, level, L"%ls", wide);
 }
 
-NTSTATUS svc_fail(struct svc_volume *v, int error, enum svc_about about)
+static void tell(struct svc_volume *v, enum svc_volume_event event)
 {
-    if (error == -LE_ENOTCONN)
-        InterlockedExchange(&v->session_lost, 1);
-    return svc_status(error, about);
+    if (v->options.event)
+        v->options.event(v->options.user, event);
+}
+
+static void session_lost(void *user)
+{
+    struct svc_volume *v = user;
+
+    InterlockedExchange(&v->session_lost, 1);
+    tell(v, SVC_VOLUME_SESSION_LOST);
 }
 
 /* ---- start ------------------------------------------------------------------------------------------ */
@@ -136,6 +143,8 @@ static NTSTATUS start_session(struct svc_volume *v, struct cli_transport *transp
                             .want_feed = !v->options.no_notify,
                             .longest_ms = v->options.cache == SVC_CACHE_STRICT ? STRICT_MS : 0,
                             .changed = svc_changed,
+                            .patience_ms = PATIENCE_MS,
+                            .lost = session_lost,
                             .stall_ms = stall > UINT32_MAX / 1000 ? UINT32_MAX : stall * 1000,
                             .log = log_of_client,
                             .log_user = v};
@@ -255,10 +264,18 @@ NTSTATUS svc_volume_start(struct svc_volume **out, const struct winfsp_api *api,
 
 /* ---- stop ------------------------------------------------------------------------------------------- */
 
+/** svc_volume_hurry() - see volume.h */
+void svc_volume_hurry(struct svc_volume *v)
+{
+    InterlockedExchange(&v->stopping, 1);
+    if (v->client)
+        cli_hurry(v->client);
+}
+
 /** svc_volume_stop() - see volume.h; also what is left of a start that failed */
 bool svc_volume_stop(struct svc_volume *v)
 {
-    InterlockedExchange(&v->stopping, 1);
+    svc_volume_hurry(v);
     if (v->fs) {
         svc_io_close(v);
         svc_notify_stop(v);
@@ -303,14 +320,7 @@ NTSTATUS svc_volume_recover(struct svc_volume *v)
     if (error)
         return svc_status(error, SVC_ABOUT_HANDLE);
     InterlockedExchange(&v->session_lost, 0);
-    v->said_lost = false;
     return svc_owner_find(v);
-}
-
-static void tell(struct svc_volume *v, enum svc_volume_event event)
-{
-    if (v->options.event)
-        v->options.event(v->options.user, event);
 }
 
 /* What is in force by now. */
@@ -366,14 +376,7 @@ void svc_volume_tick(struct svc_volume *v)
         v->said_stalled = !responding;
         tell(v, responding ? SVC_VOLUME_RESPONDING : SVC_VOLUME_STALLED);
     }
-    /* Who waits for changes asks the host nothing that could fail: the client knows by the request that rests there. */
     cli_session_get(v->client, &session);
-    if (!session.live)
-        InterlockedExchange(&v->session_lost, 1);
-    if (v->session_lost && !v->said_lost) {
-        v->said_lost = true;
-        tell(v, SVC_VOLUME_SESSION_LOST);
-    }
     if (!responding || v->session_lost)
         return;
     look_at_modes(v, &session);

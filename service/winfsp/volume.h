@@ -92,6 +92,9 @@ NTSTATUS svc_volume_start(struct svc_volume **out, const struct winfsp_api *api,
  */
 bool svc_volume_stop(struct svc_volume *v);
 
+/** svc_volume_hurry() - it is about to stop: who waits for a session waits no more */
+void svc_volume_hurry(struct svc_volume *v);
+
 /** svc_volume_recover() - the session is gone (new epoch, device back): INIT again under the same mount */
 NTSTATUS svc_volume_recover(struct svc_volume *v);
 

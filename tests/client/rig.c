@@ -151,6 +151,12 @@ void rig_replace_daemon(struct rig *r)
     rig_start_daemon(r);
 }
 
+void rig_replace_daemon_with(struct rig *r, const char *const *args)
+{
+    ((struct live *)r)->o.args = args;
+    rig_replace_daemon(r);
+}
+
 /* Return: true if nothing is wrong with this rig's end. */
 static bool end_one(struct live *l)
 {

@@ -61,6 +61,8 @@ struct rig *rig_start(const struct rig_options *o);
 
 /** rig_replace_daemon() - SIGKILL, and another one on the same share and socket; nothing is told to the client */
 void rig_replace_daemon(struct rig *r);
+/** rig_replace_daemon_with() - the same, and it has other options than the first (our daemon) */
+void rig_replace_daemon_with(struct rig *r, const char *const *args);
 /** rig_start_daemon() - on the same share, when the test has ended the other */
 void rig_start_daemon(struct rig *r);
 

@@ -78,6 +78,8 @@ struct vht {
     int wake; /* eventfd: the thread looks again */
     pthread_mutex_t lock;
     bool stop, connected, held;
+    bool paused; /* nothing is sent, and the epoch stays */
+    pthread_cond_t resumed;
     uint64_t epoch;
     atomic_uint turn;                            /* next request queue */
     struct block *blocks[FE_MAX_QUEUES][SHIFTS]; /* that are free */
@@ -264,6 +266,8 @@ static int flight_start(struct vht *t, struct flight *f, struct cli_msg *m)
     int err;
 
     pthread_mutex_lock(&t->lock);
+    while (t->paused)
+        pthread_cond_wait(&t->resumed, &t->lock);
     if (!t->connected) {
         pthread_mutex_unlock(&t->lock);
         return -LE_ENOTCONN;
@@ -337,7 +341,7 @@ static void abandon(struct vht *t, struct list *done)
     list_init(&t->waiting);
     for (struct flight *f = t->live.next_live; f != &t->live; f = t->live.next_live) {
         live_remove(f);
-        f->result = -LE_ENOTCONN;
+        f->result = t->paused ? -LE_EINTR : -LE_ENOTCONN;
         list_put(done, f);
     }
 }
@@ -419,7 +423,7 @@ static int vht_limits(struct cli_transport *base, struct cli_limits *out)
 
     pthread_mutex_lock(&t->lock);
     out->epoch = t->epoch;
-    if (!t->connected)
+    if (!t->connected && !t->paused)
         err = -LE_ENOTCONN;
     pthread_mutex_unlock(&t->lock);
     return err;
@@ -540,6 +544,7 @@ int vht_open(struct vht **out, const char *socket_path, const struct vht_options
     fo.queue_size = t->o.queue_size;
     fo.memory = t->o.memory;
     pthread_mutex_init(&t->lock, NULL);
+    pthread_cond_init(&t->resumed, NULL);
     t->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     err = t->wake < 0 ? -errno : fe_open(&t->fe, &fo, socket_path);
     t->connected = err == 0;
@@ -574,6 +579,7 @@ void vht_close(struct vht *t)
     fe_free(t->fe);
     close(t->wake);
     pthread_mutex_destroy(&t->lock);
+    pthread_cond_destroy(&t->resumed);
     free(t);
 }
 
@@ -587,6 +593,30 @@ int vht_reconnect(struct vht *t, const char *socket_path)
     t->connected = err == 0;
     t->epoch += t->connected;
     t->stop = false;
+    pthread_mutex_unlock(&t->lock);
+    if (pthread_create(&t->thread, NULL, completions, t) != 0)
+        abort();
+    return err;
+}
+
+void vht_pause(struct vht *t, uint32_t resting)
+{
+    pthread_mutex_lock(&t->lock);
+    t->paused = true;
+    pthread_mutex_unlock(&t->lock);
+    while (vht_in_flight(t) > resting)
+        poll(NULL, 0, 1);
+    end_thread(t);
+}
+
+int vht_resume(struct vht *t, const char *socket_path)
+{
+    int err = fe_start(t->fe, socket_path);
+
+    pthread_mutex_lock(&t->lock);
+    t->connected = err == 0;
+    t->stop = t->paused = false;
+    pthread_cond_broadcast(&t->resumed);
     pthread_mutex_unlock(&t->lock);
     if (pthread_create(&t->thread, NULL, completions, t) != 0)
         abort();

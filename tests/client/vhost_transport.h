@@ -46,6 +46,15 @@ struct cli_transport *vht_transport(struct vht *t);
  */
 int vht_reconnect(struct vht *t, const char *socket_path);
 
+/**
+ * vht_pause(), vht_resume() - the machine stops, and goes on with whatever daemon is at the socket then; the epoch stays
+ * @resting: requests that the daemon may have then; they come back with -LE_EINTR
+ *
+ * As a front end does that moves a machine: what is sent meanwhile waits, and the driver sees nothing.
+ */
+void vht_pause(struct vht *t, uint32_t resting);
+int vht_resume(struct vht *t, const char *socket_path);
+
 /** vht_hold() - keep answers back (true), or let them through again */
 void vht_hold(struct vht *t, bool hold);
 

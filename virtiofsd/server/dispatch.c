@@ -232,6 +232,9 @@ static int64_t serve_chain(struct srv_req *rq, const struct ring_chain *chain)
     }
     if (r < 0) {
         log_debug("opcode %u refused: %s", t->call.in.opcode, strerror(-r));
+        /* Lengths depend on what INIT agreed on; a client has to see that there was none. */
+        if (t->call.op && !rq->srv->session.live && !rq->srv->any_time[t->call.op->index])
+            r = -EIO;
         return t->call.op && (t->call.op->flags & OP_NO_REPLY)
                    ? 0
                    : fuse_reply_error(&rq->out, t->call.in.unique, r);
