@@ -93,8 +93,8 @@ void vfio_quiet(void);
 /* model.c, for the proxy */
 void vdev_interrupt(struct vdev *d, uint32_t queue);
 
-/* model.c: another daemon (share_adopt()) takes over; the device asks to be reset */
-void model_replace_daemon(struct vdev *d);
+/* model.c: another daemon (share_adopt()) takes over; @tell: the device asks to be reset */
+void model_replace_daemon(struct vdev *d, bool tell);
 
 /* main.c, serve.c */
 void bench_set_driver(const char *path);

@@ -220,10 +220,11 @@ static void model_needs_reset(struct vdev *d)
     deliver(m, m->config_vector, 2);
 }
 
-void model_replace_daemon(struct vdev *d)
+void model_replace_daemon(struct vdev *d, bool tell)
 {
     proxy_replace_daemon(model_of(d)->proxy);
-    model_needs_reset(d);
+    if (tell)
+        model_needs_reset(d);
 }
 
 static void model_config_change(struct vdev *d, const void *config, uint32_t n)

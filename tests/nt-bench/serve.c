@@ -17,6 +17,7 @@
  *     needs-reset        the device asks to be reset
  *     hold / release     the device takes requests and does not serve them; goes on
  *     daemon SOCKET      another virtiofsd takes over: the device reconnects and asks to be reset
+ *     unseen SOCKET      the same, and the driver is not told: as a front end does that reconnects by itself
  *     costs              what driver and device did since the last time
  *     held               requests that the device has
  *
@@ -380,7 +381,13 @@ static const char *order_device(const char *order)
     if (strncmp(order, "daemon ", 7) == 0) {
         if (!use_daemon(order + 7))
             return "the path is too long";
-        model_replace_daemon(d);
+        model_replace_daemon(d, true);
+        return NULL;
+    }
+    if (strncmp(order, "unseen ", 7) == 0) {
+        if (!use_daemon(order + 7))
+            return "the path is too long";
+        model_replace_daemon(d, false);
         return NULL;
     }
     if (strcmp(order, "needs-reset") == 0)

@@ -12,6 +12,7 @@ load_begins() {
         $programs/treerace -b -p 2 -t $load_seconds /mnt/a-never/load/race.a && wait \$fsx; r=\$?; cat $work/load.a1; exit \$r"
     order b1 "$programs/fsx -s 12 -n $load_steps -o $work/fsx.b /mnt/b-load/fsx.b"
     order b2 "$programs/treerace -b -p 2 -t $load_seconds /mnt/b2-load/race.b"
+    windows load_begin
 }
 
 outages() {
@@ -31,6 +32,7 @@ outages() {
 outage_under_load() {
     load_begins
     check "two of the servers are killed under load, one after the other, and heal" outages
+    check "the load of Windows ends" windows load_end
     local guest limit=$((load_seconds * 20 + 120))
     check "a1: random I/O and a race on host A go on all the while" obeyed a1 "$limit"
     check "b1: random I/O on host B goes on all the while" obeyed b1 "$limit"
@@ -49,20 +51,24 @@ outage_under_load() {
 # Without two of the three no write may be accepted; without any nothing can be read. What had been written is kept.
 no_quorum() {
     in_guest a1 "echo kept >/mnt/a-never/never/kept; exec 7>>/mnt/a-never/never/open; echo \$\$" >/dev/null
+    windows keep_open
     server_kill 1
     server_kill 2
     check "without two of three servers a write fails, and says so" in_guest a1 \
         "! echo lost >>/mnt/a-never/never/kept && ! echo new >/mnt/a-never/never/new"
     check "and no name is left of it" test ! -e "$volume/brick.3/never/new"
+    check "Windows: no quorum" windows no_quorum
     server_kill 3
     same "without any server a read is an error, and no empty file" \
         "$(in_guest b1 "cat /mnt/b-never/kept 2>&1 || echo failed" | tail -n 1)" failed
     check "and a listing is an error, and no empty directory" in_guest b1 "! ls /mnt/b-never"
+    check "Windows: no server" windows no_server
     local n
     for n in 1 2 3; do server_start "$n"; done
     for n in 1 2 3; do wait_for 30 volume_connected "$n"; done
     check "when they are back a guest of host A reads what it wrote before" \
         wait_for 30 in_guest a1 "[ \"\$(cat /mnt/a-never/never/kept)\" = kept ]"
     check "and one of host B" wait_for 30 in_guest b1 "[ \"\$(cat /mnt/b-never/kept)\" = kept ]"
+    check "Windows: servers back" windows servers_back
     check "and both write again" in_guest b1 "echo again >/mnt/b-never/again && cat /mnt/b-never/again"
 }

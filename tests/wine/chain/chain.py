@@ -284,15 +284,15 @@ class Share:
             raise Failed(f"{self.tag}: {text}: {answer or 'the bench ended'}")
         return answer[3:]
 
-    def replace_daemon(self, work):
-        """Kill the daemon, start another one, connect the device to it."""
+    def replace_daemon(self, work, seen=True):
+        """Kill the daemon, start another one, connect the device to it. seen: it asks the driver for a reset."""
         inside = children(self.daemon.pid)
         self.daemon.kill()
         self.daemon.wait()
         for pid in inside:  # the process in the sandbox dies with its parent, a moment later
             wait_gone(pid)
         self.start_daemon(work)
-        self.order("daemon " + self.socket)
+        self.order(("daemon " if seen else "unseen ") + self.socket)
 
     def stop(self):
         """Return: complaints."""
