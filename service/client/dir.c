@@ -275,9 +275,13 @@ static int page_fetch_once(struct cli *c, struct cli_dir *d, uint64_t cookie, bo
 static int page_fetch(struct cli *c, struct cli_dir *d, uint64_t cookie)
 {
     int e = d->session ? 0 : open_on_host(c, d);
+    uint64_t until = 0;
 
     if (!e)
         e = page_fetch_once(c, d, cookie, false);
+    /* The session can end between a page and what is entered of it. */
+    if (e == -LE_ENOTCONN && cli_await_session(c, &until))
+        e = -LE_ESTALE;
 
     if (e == -LE_ESTALE && d->session != cli_session_no(c)) {
         e = ask_opendir(c, d);

@@ -103,15 +103,21 @@ int cli_ask(struct cli *c, struct cli_node *dir, struct cli_name name, uint32_t 
 
     memcpy(text, name.bytes, name.len);
     text[name.len] = '\0';
-    uint64_t stamp = cli_stamp(c);
-    int result = cli_entry_call(c, &r, VIOFS_LOOKUP, NULL, &e);
-    if (session)
-        *session = r.session;
-    if (result == -LE_ENOENT) /* says nothing of how long it holds: not at all */
-        e = (struct cli_entry){.session = r.session, .stamp = stamp};
-    else if (result < 0)
-        return result;
-    return cli_enter(c, dir, name, &e, out);
+    for (uint64_t until = 0;;) {
+        r.session = 0;
+        uint64_t stamp = cli_stamp(c);
+        int result = cli_entry_call(c, &r, VIOFS_LOOKUP, NULL, &e);
+        if (session)
+            *session = r.session;
+        if (result == -LE_ENOENT) /* says nothing of how long it holds: not at all */
+            e = (struct cli_entry){.session = r.session, .stamp = stamp};
+        else if (result < 0)
+            return result;
+        result = cli_enter(c, dir, name, &e, out);
+        /* The session can end between the answer and its entry. */
+        if (result != -LE_ENOTCONN || !cli_await_session(c, &until))
+            return result;
+    }
 }
 
 /* ---- with the cache --------------------------------------------------------------------------------- */
