@@ -29,6 +29,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,7 +47,9 @@
 #include "vhost/hub.h"
 
 #define SHARE_MIN_FILES 256 /* of each of several shares, whatever there is */
-#define POOL_PART       8u  /* threads for requests that block, of the pool of several shares */
+/* A large table is mapped by itself, and what of it is not used takes no memory: glibc would raise this bound. */
+#define LARGE_TABLE (64 * 1024)
+#define POOL_PART   8u /* threads for requests that block, of the pool of several shares */
 
 struct daemon {
     struct conf_shares conf;
@@ -272,6 +275,8 @@ static int start(struct daemon *d)
         return (int)nofile;
     if ((err = enter_sandbox(d)) < 0 || (err = check("threads", server_pool(&d->pool, c))) < 0)
         return err;
+    if (has_sections(d))
+        mallopt(M_MMAP_THRESHOLD, LARGE_TABLE);
     if (has_sections(d) && (err = check("threads", hub_new(&d->hub, &server_ops))) < 0)
         return err;
     if ((err = start_shares(d, nofile)) < 0)

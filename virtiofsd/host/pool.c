@@ -58,6 +58,7 @@ struct pool {
     unsigned n_begun;     /* threads that have been through thread_begin() */
     bool failed;          /* one of them got nothing */
     unsigned n_live, n_places;
+    unsigned coming;    /* threads that have been started and did not look for work yet */
     unsigned n_growing; /* threads of which another is just being started */
     struct place place[];
 };
@@ -168,6 +169,7 @@ static void grow(struct pool *p)
     bool ended = p->place[i].state == PLACE_ENDED;
     p->place[i].state = PLACE_LIVE;
     p->n_live++;
+    p->coming++;
     p->n_growing++;
     pthread_mutex_unlock(&p->lock);
     if (ended)
@@ -178,6 +180,7 @@ static void grow(struct pool *p)
         log_warn_limited("no further thread for requests can be started: %s", strerror(-err));
         p->place[i].state = PLACE_FREE;
         p->n_live--;
+        p->coming--;
     }
     p->n_growing--;
     pthread_cond_broadcast(&p->begun);
@@ -217,6 +220,8 @@ static bool await_work(struct pool *p, int timeout_ms)
 /* Somebody who sleeps is to look; lock held. Return: true if wake_up() is due once it is not. */
 static bool choose_sleeper(struct pool *p)
 {
+    if (p->p.wait) /* who sees the signal nobody knows: perhaps one that was only looking */
+        return p->idle > 0;
     if (p->woken >= p->idle)
         return false;
     p->woken++;
@@ -255,7 +260,7 @@ static struct pool_job *job_take(struct pool *p, struct pool_lane **lane)
             looked = true;
         }
     }
-    if (job && p->idle == p->woken && p->n_live < p->n_places && !p->stopping)
+    if (job && p->idle + p->coming <= p->woken && p->n_live < p->n_places && !p->stopping)
         grow(p);
     /* With a wait() of its own, whoever put jobs has not woken anybody. */
     if (p->p.wait)
@@ -286,6 +291,8 @@ static void *pool_main(void *arg)
     void *thread = p->p.thread_begin(p->p.ctx);
     pthread_mutex_lock(&p->lock);
     p->n_begun++;
+    if (p->coming > 0)
+        p->coming--;
     p->failed = p->failed || !thread;
     pthread_cond_broadcast(&p->begun);
     pthread_mutex_unlock(&p->lock);
