@@ -352,7 +352,7 @@ int crew_new(struct crew **out, const struct vu_ops *ops)
         return -ENOMEM;
     c->ops = ops;
     c->epoll_fd = c->wake_fd = c->timer_fd = -1;
-    c->lane_most = cpus() < 2 ? 2 : cpus();
+    c->lane_most = cpus();
     pthread_mutex_init(&c->lock, NULL);
     struct pool_params p = {.name = "crew",
                             .n_threads = 1,

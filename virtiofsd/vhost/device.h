@@ -63,7 +63,7 @@ struct vu {
     int backend_fd;          /* SET_BACKEND_REQ_FD: held, not used; -1 without */
     struct mem *mem;
     struct dirty dirty;
-    struct vu_log log;         /* as SET_LOG_BASE described it */
+    struct vu_log log; /* as SET_LOG_BASE described it */
     struct transfers transfers;
     atomic_bool lost_reported; /* the loss of guest memory was logged */
     struct vq queue[VU_MAX_QUEUES];
