@@ -85,9 +85,9 @@ static void test_capabilities_are_one_json_object(void **state)
     static struct capture out;
 
     (void)state;
-    assert_string_equal(
-        output_of(&out, "--print-capabilities"),
-        "{\n  \"type\": \"fs\",\n  \"features\": [\n    \"migrate-precopy\",\n    \"separate-options\"\n  ]\n}\n");
+    assert_string_equal(output_of(&out, "--print-capabilities"),
+                        "{\n  \"type\": \"fs\",\n  \"features\": [\n    \"migrate-precopy\",\n    "
+                        "\"separate-options\"\n  ]\n}\n");
 }
 
 static void test_a_mistake_beside_print_capabilities_is_found(void **state)
