@@ -13,6 +13,7 @@
  *
  * Ownership: strings and lists are allocated here and belong to struct conf.   Locks: none.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -145,12 +146,17 @@ static bool read_size(const char *text, int64_t *size)
     long long n = strtoll(text, &end, 10);
     if (errno)
         return false;
-    const char *unit = *end ? strchr(units, *end & ~0x20) : NULL;
-    if (*end && (!unit || end[1]))
+    unsigned shift = 0;
+    if (*end) {
+        const char *unit = isalpha((unsigned char)*end) ? strchr(units, *end & ~0x20) : NULL;
+        if (!unit || end[1])
+            return false;
+        shift = (unsigned)(unit - units + 1) * 10;
+    }
+    if (n > INT64_MAX >> shift)
         return false;
-    unsigned shift = unit ? (unsigned)(unit - units + 1) * 10 : 0;
     *size = n << shift;
-    return n <= INT64_MAX >> shift;
+    return true;
 }
 
 /** conf_set_size() - bytes, with K, M, G or T for powers of 1024; 0 for no limit */

@@ -404,6 +404,7 @@ static void test_every_error_names_its_option_and_the_next_step(void **state)
         {BASE "--thread-pool-size= 1", "--thread-pool-size", "from -1 to 256"},
         {BASE "--rlimit-nofile=-1", "--rlimit-nofile", "from 0 to"},
         {BASE "--limit-bytes=1K", "--limit-bytes", "from 1048576 to"},
+        {BASE "--limit-bytes=5 ", "--limit-bytes", "is not a size"},
         {BASE "--limit-inodes=3", "--limit-inodes", "from 16 to"},
         {BASE "--project-id=0|--limit-bytes=1G", "--project-id", "from 1 to"},
         {BASE "--project-id=5", "--project-id", "is for --limit-bytes and --limit-inodes"},
