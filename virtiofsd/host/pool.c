@@ -438,7 +438,10 @@ void pool_free(struct pool *p)
     if (p->p.wait)
         p->p.wake(p->p.ctx); /* who gets up wakes the next one */
     for (unsigned i = 0; i < p->n_places; i++) {
-        if (p->place[i].state != PLACE_FREE)
+        pthread_mutex_lock(&p->lock);
+        bool taken = p->place[i].state != PLACE_FREE;
+        pthread_mutex_unlock(&p->lock);
+        if (taken)
             pthread_join(p->place[i].id, NULL);
     }
     pthread_cond_destroy(&p->begun);
