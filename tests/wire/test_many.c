@@ -11,6 +11,7 @@
  *   VIOFS_SOAK=1: 1,000 idle shares instead of 200.
  */
 #include "tests/wire/wire.h"
+#include "virtiofsd/host/sanitize.h"
 
 #include <poll.h>
 #include <sched.h>
@@ -286,7 +287,7 @@ static unsigned long cpu_ticks(void)
 
 static void test_idle_shares_cost_little_memory_no_threads_and_no_cpu(void **state)
 {
-    unsigned n = getenv("VIOFS_SOAK") ? 1000 : 200;
+    unsigned n = SANITIZED ? 20 : getenv("VIOFS_SOAK") ? 1000 : 200;
     struct fuse_attr a;
 
     (void)state;
@@ -305,10 +306,12 @@ static void test_idle_shares_cost_little_memory_no_threads_and_no_cpu(void **sta
     print_message("%u idle shares: PSS %lu KiB, with a front end each %lu KiB; %d threads, %d "
                   "descriptors; %lu ticks of CPU in a second\n",
                   n, alone, connected, threads, fds, used);
-    assert_true(alone <= PSS_BASE + PSS_MAX_KIB / 1000 * n);
-    assert_true(connected <= PSS_BASE + 2 * PSS_MAX_KIB / 1000 * n);
     assert_true(threads < 100); /* it is those that n guests at once were started with */
-    assert_true(used <= 1);     /* a thread that nobody needs any more may just have ended */
+    if (!SANITIZED) {           /* shadows and red zones are many times that */
+        assert_true(alone <= PSS_BASE + PSS_MAX_KIB / 1000 * n);
+        assert_true(connected <= PSS_BASE + 2 * PSS_MAX_KIB / 1000 * n);
+        assert_true(used <= 1); /* a thread that nobody needs any more may just have ended */
+    }
     for (unsigned i = 0; i < n; i += 17)
         assert_ok(fc_getattr(&m.c[i], FC_ROOT, &a));
 }
@@ -415,7 +418,7 @@ static void test_a_flood_leaves_another_share_its_part(void **state)
         best = percent > best ? percent : best;
     }
     assert_ok(sched_setaffinity(0, sizeof(before), &before));
-    assert_true(best >= 15); /* 18 to 42 were seen while others had the machine, too */
+    assert_true(SANITIZED || best >= 15); /* 18 to 42 were seen while others had the machine, too */
 }
 
 int main(int argc, char **argv)
