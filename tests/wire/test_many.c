@@ -238,6 +238,7 @@ static void test_a_share_that_is_missing_is_named(void **state)
 
     (void)state;
     start(2, "", 0);
+    join(0); /* it has started, and can be ended in good order */
     snprintf(conf, sizeof(conf), "%s/conf", m.dir);
     FILE *f = fopen(conf, "ae");
     assert_non_null(f);
