@@ -235,7 +235,8 @@ APPLIED = set("""CapabilityBoundingSet LimitNOFILE LockPersonality MemoryDenyWri
     ProtectKernelModules ProtectKernelTunables ProtectProc RestrictAddressFamilies RestrictNamespaces
     RestrictRealtime SystemCallArchitectures SystemCallErrorNumber SystemCallFilter UMask""".split())
 NOT_APPLIED = {"DeviceAllow": "control group", "DevicePolicy": "control group", "IPAddressDeny": "control group",
-               "ExecReload": "systemd's", "ExecStart": "the caller's", "NotifyAccess": "systemd's", "Restart": "systemd's", "Type": "systemd's",
+               "ExecReload": "systemd's", "ExecStart": "the caller's", "NotifyAccess": "systemd's",
+               "Restart": "systemd's", "Type": "systemd's",
                "RuntimeDirectory": "systemd's", "RuntimeDirectoryPreserve": "systemd's"}
 
 
