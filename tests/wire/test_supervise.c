@@ -340,6 +340,24 @@ static void test_daemon_that_is_told_to_end_takes_its_worker_along(void **state)
     w->ended = true;
 }
 
+/* The worker that comes after @before others is at its requests. */
+static void wait_for_worker(const struct wire *w, unsigned before)
+{
+    static const char says[] = "the front end's device goes on";
+
+    for (unsigned ms = 0; ms < PATIENCE_MS; ms += 10) {
+        char *log = daemon_log(&w->d);
+        unsigned n = 0;
+        for (const char *at = log; at && (at = strstr(at, says)); at += sizeof(says) - 1)
+            n++;
+        free(log);
+        if (n >= before)
+            break;
+        nap_us(10000);
+    }
+    nap_us(50000);
+}
+
 /* A copy of 64 GiB that no worker lives long enough to make stands for a request of which workers die. */
 static void test_request_of_which_workers_die_is_given_up(void **state)
 {
@@ -359,14 +377,11 @@ static void test_request_of_which_workers_die_is_given_up(void **state)
     assert_ok(fe_req_init(w->fe, &req, 512, 512));
     uint64_t unique = fc_build(&w->c, &req, FUSE_COPY_FILE_RANGE, from.nodeid, &part, 1, 512);
     assert_ok(fe_submit(w->fe, FE_REQUESTS, &req, false));
-    pid_t victim = 0;
-    for (unsigned kills = 0; kills < 4;) {
-        nap_us(KILL_US);
+    for (unsigned kills = 0; kills < 4; kills++) {
+        wait_for_worker(w, kills);
         pid_t pid = daemon_worker_pid(&w->d);
-        if (pid > 0 && pid != w->d.pid && pid != victim && kill(pid, SIGKILL) == 0) {
-            victim = pid;
-            kills++;
-        }
+        assert_true(pid > 0 && pid != w->d.pid);
+        assert_return_code(kill(pid, SIGKILL), errno);
     }
     while (!req.done)
         assert_non_null(fe_reap(w->fe, FE_REQUESTS, true, &err));
