@@ -362,7 +362,7 @@ bool feed_start(struct srv_req *rq)
     return srv->feed && thread_to_fds(rq) == 0 && watch_start(srv->feed->watch) == 0;
 }
 
-/* What another worker was asked to cover. */
+/* What another worker was asked to cover. Nobody waits until it is: what happens on the way is wanted, too. */
 static void cover_again(struct server *srv)
 {
     struct kept_session *k = srv->kept_session;
@@ -370,7 +370,7 @@ static void cover_again(struct server *srv)
     for (unsigned i = 0; i < WATCH_SUBTREES_MAX; i++) {
         uint64_t node = atomic_load(&k->watch[i].node);
         struct inode *inode = node ? inode_get(srv->tree, node) : NULL;
-        if (inode && watch_subtree(srv->feed->watch, inode, k->watch[i].number, 0) < 0)
+        if (inode && watch_subtree(srv->feed->watch, inode, k->watch[i].number, 1) < 0)
             log_warn_limited("a subtree is not watched any more since the daemon was replaced");
         if (inode)
             inode_put(srv->tree, inode);
