@@ -644,14 +644,13 @@ static void test_watch_that_begins_late_says_where_names_have_changed(void **sta
     (void)state;
     struct feed_rig *r = feed_up(NULL);
     struct timespec then;
-    uint64_t t = quiet_tree(r, &then);
 
+    if (strcmp(feed_backend(), "--watch=inotify") != 0)
+        skip(); /* the mark on all of the file system may have heard of it: then it is told as it was */
+    uint64_t t = quiet_tree(r, &then);
     host_rename(r->w, "t/a/b/f", "t/a/b/g");
     assert_int_equal(feed_watch(r, t, 1, ms_since(&then)), VIOFS_WATCH_WHOLE);
-    if (strcmp(feed_backend(), "--watch=inotify") == 0)
-        assert_string_equal(feed_changes(r), "RESCAN t/a/b\n");
-    else
-        feed_until(r, "RESCAN t");
+    assert_string_equal(feed_changes(r), "RESCAN t/a/b\n");
 }
 
 static void test_watch_that_begins_late_says_once_that_much_has_changed(void **state)
