@@ -204,6 +204,8 @@ void drv_device_disarm(struct drv_device *dev, NTSTATUS status, bool quiesce)
     drv_watch_stop(dev);
     for (uint32_t i = 0; quiesce && drained && i < DRV_MAX_QUEUES; i++)
         drained = drv_queue_drain(&dev->queue[i], DRV_QUIESCE_MS);
+    for (uint32_t i = 0; i < DRV_MAX_QUEUES; i++)
+        drv_queue_hush(&dev->queue[i]);
     if (!quiet(dev))
         dev->memory_lost = true;
     drv_store(&dev->armed, false);

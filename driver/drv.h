@@ -189,6 +189,7 @@ struct drv_queue {
     bool hold;       /* requests may come in, and wait */
     bool pumping;    /* some thread is starting requests, and will see new slots */
     bool drain_wanted;
+    bool hushed;            /* the doorbell does not ring until it is armed again */
     bool distrusted;        /* the used ring is broken: nothing is taken from it */
     NTSTATUS closed_status; /* for requests while not open */
     LIST_ENTRY waiting;     /* IRPs without a slot */
@@ -383,6 +384,7 @@ void drv_queue_open(struct drv_queue *q);
 void drv_queue_close(struct drv_queue *q, NTSTATUS status);
 void drv_queue_hold(struct drv_queue *q, bool hold);
 bool drv_queue_drain(struct drv_queue *q, uint32_t ms);
+void drv_queue_hush(struct drv_queue *q);
 void drv_queue_reclaim(struct drv_queue *q, NTSTATUS status);
 struct drv_queue *drv_queue_pick(struct drv_device *dev);
 

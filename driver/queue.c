@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * queue.c - the life of a virtqueue: armed, open, closed, drained, reclaimed
+ * queue.c - the life of a virtqueue: armed, open, closed, drained, hushed, reclaimed
  *
  * Theory of operation
  *
  *   A queue is "armed" while its ring may be touched and "open" while requests may come in. It is closed
  *   first, with the status that later requests get, which also ends those that wait for a slot. What the
- *   device has may then end by itself (drain). Only after the device was reset, and so cannot write any
- *   more, does drv_queue_reclaim() take the rest back.
+ *   device has may then end by itself (drain). Then it is hushed: no doorbell rings from there on, since a
+ *   device that was reset must not be notified. Only after the reset, when the device cannot write any more,
+ *   does drv_queue_reclaim() take the rest back.
  *
  *   The structure itself lives as long as the device object: its lock is always valid, so a request that
  *   comes late finds a closed queue instead of freed memory.
@@ -43,7 +44,7 @@ NTSTATUS drv_queue_arm(struct drv_queue *q)
         return STATUS_DEVICE_CONFIGURATION_ERROR;
     KeAcquireSpinLock(&q->lock, &irql);
     q->armed = true;
-    q->distrusted = false;
+    q->distrusted = q->hushed = false;
     KeReleaseSpinLock(&q->lock, irql);
     return STATUS_SUCCESS;
 }
@@ -150,11 +151,28 @@ bool drv_queue_drain(struct drv_queue *q, uint32_t ms)
 }
 
 /**
+ * drv_queue_hush() - the doorbell does not ring any more
+ *
+ * The driver notifies no device between its reset and DRIVER_OK (virtio 1.2, 3.1.1). On return no thread is
+ * about to. IRQL: PASSIVE_LEVEL, state mutex held, queue closed.
+ */
+void drv_queue_hush(struct drv_queue *q)
+{
+    KIRQL irql;
+
+    KeAcquireSpinLock(&q->lock, &irql);
+    q->hushed = true;
+    KeReleaseSpinLock(&q->lock, irql);
+    while (drv_load(&q->kickers) > 0)
+        drv_sleep(1);
+}
+
+/**
  * drv_queue_reclaim() - take everything back from a device that can no longer write
  * @status: for the requests that it had
  *
- * On return no slot is in use, no thread is about to ring the doorbell, and the ring may be laid out anew.
- * IRQL: PASSIVE_LEVEL, state mutex held, queue closed.
+ * On return no slot is in use and the ring may be laid out anew.
+ * IRQL: PASSIVE_LEVEL, state mutex held, queue closed and hushed.
  */
 void drv_queue_reclaim(struct drv_queue *q, NTSTATUS status)
 {
@@ -175,7 +193,7 @@ void drv_queue_reclaim(struct drv_queue *q, NTSTATUS status)
     KeReleaseSpinLock(&q->lock, irql);
     drv_finish_list(q, &done);
     /* What is still busy is in the hands of a thread that runs, or waits for map registers. */
-    while (!drv_queue_drain(q, 1) || drv_load(&q->kickers) > 0)
+    while (!drv_queue_drain(q, 1))
         drv_sleep(1);
 }
 

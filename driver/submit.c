@@ -20,7 +20,7 @@
 /* Make what was added visible. Return: true if the caller, having released the lock, must ring. */
 static bool publish(struct drv_queue *q)
 {
-    if (q->pumping || !q->armed || !ring_drv_publish(&q->ring))
+    if (q->pumping || q->hushed || !q->armed || !ring_drv_publish(&q->ring))
         return false;
     drv_add(&q->kickers, 1);
     return true;
