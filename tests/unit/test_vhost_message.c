@@ -253,6 +253,28 @@ static void test_waiting_ends_when_told_to_stop(void **state)
     assert_int_equal(vu_msg_recv(w->ours, w->stop, false, &m), 0);
 }
 
+static void *stop_soon(void *arg)
+{
+    struct wire *w = arg;
+
+    usleep(20000);
+    eventfd_write(w->stop, 1);
+    return NULL;
+}
+
+static void test_a_payload_that_does_not_come_holds_nobody_back(void **state)
+{
+    struct wire *w = *state;
+    struct vu_msg m;
+    pthread_t id;
+
+    put_header(w, VU_SET_FEATURES, VU_VERSION, 8, 1);
+    put(w, "abc", 3, 0);
+    pthread_create(&id, NULL, stop_soon, w);
+    assert_int_equal(vu_msg_recv(w->ours, w->stop, false, &m), 0);
+    pthread_join(id, NULL);
+}
+
 static void test_a_reply_carries_the_request_and_the_reply_flag(void **state)
 {
     struct wire *w = *state;
@@ -311,6 +333,7 @@ int main(void)
         TEST(test_descriptors_that_come_in_portions_are_counted_together),
         TEST(test_descriptors_beside_the_payload_are_not_taken),
         TEST(test_waiting_ends_when_told_to_stop),
+        TEST(test_a_payload_that_does_not_come_holds_nobody_back),
         TEST(test_a_reply_carries_the_request_and_the_reply_flag),
         TEST(test_a_front_end_that_does_not_read_cannot_hold_us),
         TEST(test_a_front_end_that_left_is_an_error_and_not_a_signal),

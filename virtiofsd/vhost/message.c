@@ -96,7 +96,7 @@ static void rest_awhile(int stop_fd)
 
 /*
  * Exactly @len bytes; descriptors are taken while the header is read and refused by the kernel after.
- * Return: 1, 0 for stop or an end before the first byte, -EPROTO for an end after it, -errno.
+ * Return: 1, 0 for an end before the first byte, -EPROTO for an end after it, -ECANCELED for stop, -errno.
  */
 static int recv_all(int conn, int stop_fd, void *to, size_t len, struct vu_msg *m_for_fds,
                     int flags)
@@ -106,7 +106,7 @@ static int recv_all(int conn, int stop_fd, void *to, size_t len, struct vu_msg *
     while (got < len) {
         int ready = wait_for(conn, POLLIN, stop_fd);
         if (ready <= 0)
-            return ready;
+            return ready == 0 ? -ECANCELED : ready;
         char *at = (char *)to + got;
         ssize_t n;
         if (m_for_fds) {
@@ -158,7 +158,7 @@ int vu_msg_recv(int conn, int stop_fd, bool peek, struct vu_msg *m)
         err = recv_payload(conn, stop_fd, m, flags);
     if (err <= 0) {
         vu_msg_drop_fds(m);
-        return err;
+        return err == -ECANCELED ? 0 : err;
     }
     m->peeked = peek;
     m->length = (uint32_t)sizeof(m->head) + m->head.size;

@@ -46,8 +46,8 @@ struct vu_msg {
  * @stop_fd: readable when the caller is to give up
  * @peek:    leave it in the socket, for which vu_msg_can_peek() was called
  *
- * Return: 1 with *@m filled; 0 when the front end has hung up between messages or @stop_fd is
- * readable; -EPROTO (reason logged) for a message that cannot be framed: a wrong version, a payload
+ * Return: 1 with *@m filled; 0 when the front end has hung up between messages, or @stop_fd is
+ * readable, also in the middle of one; -EPROTO (reason logged) for a message that cannot be framed: a wrong version, a payload
  * longer than any that exists, too many descriptors, an end in the middle; another -errno of the socket.
  * No descriptor is left open unless 1 is returned.
  */
