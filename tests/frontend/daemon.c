@@ -365,6 +365,22 @@ int daemon_thread_count(const struct daemon *d)
     return count_entries(d, "task");
 }
 
+long daemon_cpu_ticks(const struct daemon *d)
+{
+    char path[64];
+    long user, system;
+    int n;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)daemon_worker_pid(d));
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return -errno;
+    n = fscanf(f, "%*d (%*[^)]) %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %ld %ld", &user,
+               &system);
+    fclose(f);
+    return n == 2 ? user + system : -EPROTO;
+}
+
 char *daemon_share_path(const struct daemon *d, const char *rel, char *buf)
 {
     snprintf(buf, PATH_MAX, "%s/%s", d->share, rel);

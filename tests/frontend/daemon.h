@@ -78,6 +78,9 @@ int daemon_thread_count(const struct daemon *d);
 /** daemon_worker_pid() - the process that serves: the youngest descendant, or the daemon itself */
 pid_t daemon_worker_pid(const struct daemon *d);
 
+/** daemon_cpu_ticks() - user and system time of the process that serves, in clock ticks; -errno */
+long daemon_cpu_ticks(const struct daemon *d);
+
 /** daemon_share_path() - "share/rel" into @buf (PATH_MAX bytes). Return: @buf. */
 char *daemon_share_path(const struct daemon *d, const char *rel, char *buf);
 

@@ -71,4 +71,28 @@ static inline void refuse_as(const struct conf_env *env, const char *line, const
     conf_free(&p.conf);
 }
 
+/* The file for --config of a group's tests, between conf_make_file() and conf_remove_file(). */
+static inline char *conf_path(void)
+{
+    static char path[] = "/tmp/viofs-conf-XXXXXX";
+
+    return path;
+}
+
+/* Group set-up: an empty file. */
+static inline int conf_make_file(void **state)
+{
+    int fd = mkstemp(conf_path());
+
+    (void)state;
+    return fd < 0 ? -1 : close(fd);
+}
+
+/* Group tear-down. */
+static inline int conf_remove_file(void **state)
+{
+    (void)state;
+    return unlink(conf_path());
+}
+
 #endif

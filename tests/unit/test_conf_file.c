@@ -6,18 +6,16 @@
 
 #include "conf_rig.h"
 
-static char path[] = "/tmp/viofs-conf-XXXXXX";
-
 /* Make @text the content of the file, and put its name into a command line. */
 static const char *with_file(const char *text, const char *before, const char *after)
 {
     static char line[512];
-    FILE *f = fopen(path, "w");
+    FILE *f = fopen(conf_path(), "w");
 
     assert_non_null(f);
     fputs(text, f);
     fclose(f);
-    snprintf(line, sizeof(line), "%s%s--config|%s%s%s", before, *before ? "|" : "", path,
+    snprintf(line, sizeof(line), "%s%s--config|%s%s%s", before, *before ? "|" : "", conf_path(),
              *after ? "|" : "", after);
     return line;
 }
@@ -27,7 +25,7 @@ static void refuse_file(const char *text, const char *place, const char *says)
 {
     char where[128];
 
-    snprintf(where, sizeof(where), "%s:%s: ", path, place);
+    snprintf(where, sizeof(where), "%s:%s: ", conf_path(), place);
     refuse_as(&somebody, with_file(text, "", ""), where, says);
 }
 
@@ -173,21 +171,6 @@ static void test_a_mistake_is_found_though_the_command_line_overrides_it(void **
               ":1: cache", "auto, always");
 }
 
-static int make_file(void **state)
-{
-    int fd = mkstemp(path);
-
-    (void)state;
-    close(fd);
-    return fd < 0;
-}
-
-static int remove_file(void **state)
-{
-    (void)state;
-    return unlink(path);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -201,5 +184,5 @@ int main(void)
         cmocka_unit_test(test_errors_say_which_line),
         cmocka_unit_test(test_a_mistake_is_found_though_the_command_line_overrides_it),
     };
-    return cmocka_run_group_tests(tests, make_file, remove_file);
+    return cmocka_run_group_tests(tests, conf_make_file, conf_remove_file);
 }

@@ -7,8 +7,6 @@
 #include "conf_rig.h"
 #include "virtiofsd/host/notify.h"
 
-static char path[] = "/tmp/viofs-conf-XXXXXX";
-
 struct several {
     struct conf_shares shares;
     int result;
@@ -19,9 +17,9 @@ struct several {
 static struct several read_as(const struct conf_env *env, const char *text, const char *more)
 {
     struct several s;
-    char line[256], *argv[MAX_ARGS] = {"virtiofsd", "--config", path}, *rest = line;
+    char line[256], *argv[MAX_ARGS] = {"virtiofsd", "--config", conf_path()}, *rest = line;
     int argc = 3;
-    FILE *f = fopen(path, "w");
+    FILE *f = fopen(conf_path(), "w");
 
     assert_non_null(f);
     fputs(text, f);
@@ -250,21 +248,6 @@ static void test_a_file_without_sections_is_one_share_without_a_name(void **stat
     conf_free_shares(&s.shares);
 }
 
-static int make_file(void **state)
-{
-    int fd = mkstemp(path);
-
-    (void)state;
-    close(fd);
-    return fd < 0;
-}
-
-static int remove_file(void **state)
-{
-    (void)state;
-    return unlink(path);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -280,5 +263,5 @@ int main(void)
         cmocka_unit_test(test_sockets_from_systemd_go_to_the_shares_of_their_names),
         cmocka_unit_test(test_a_file_without_sections_is_one_share_without_a_name),
     };
-    return cmocka_run_group_tests(tests, make_file, remove_file);
+    return cmocka_run_group_tests(tests, conf_make_file, conf_remove_file);
 }

@@ -106,6 +106,17 @@ static void cancel_later(void *ctx, struct vq *vq)
         rig_release(rig);
 }
 
+/* The request that was kept last. Return: false when there is none. */
+static bool take_kept(struct rig *rig, struct rig_kept *k)
+{
+    pthread_mutex_lock(&rig->lock);
+    bool more = rig->n_kept > 0;
+    if (more)
+        *k = rig->kept[--rig->n_kept];
+    pthread_mutex_unlock(&rig->lock);
+    return more;
+}
+
 /* Without rig.defers what a queue that stops has kept is completed, as if it had been on its way. */
 static void defer_later(void *ctx, struct vq *vq)
 {
@@ -116,16 +127,8 @@ static void defer_later(void *ctx, struct vq *vq)
         cancel_later(ctx, vq);
         return;
     }
-    for (;;) {
-        pthread_mutex_lock(&rig->lock);
-        bool more = rig->n_kept > 0;
-        if (more)
-            k = rig->kept[--rig->n_kept];
-        pthread_mutex_unlock(&rig->lock);
-        if (!more)
-            return;
+    while (take_kept(rig, &k))
         assert_true(vq_defer(k.vq, k.head));
-    }
 }
 
 static void session_reset(void *ctx)
@@ -172,16 +175,8 @@ void rig_release(struct rig *rig)
 {
     struct rig_kept k;
 
-    for (;;) {
-        pthread_mutex_lock(&rig->lock);
-        bool more = rig->n_kept > 0;
-        if (more)
-            k = rig->kept[--rig->n_kept];
-        pthread_mutex_unlock(&rig->lock);
-        if (!more)
-            return;
+    while (take_kept(rig, &k))
         vq_complete(k.vq, k.head, k.len, &k.seg, 1);
-    }
 }
 
 /* ---- the back end ---------------------------------------------------------------------------- */

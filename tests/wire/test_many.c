@@ -271,21 +271,6 @@ static unsigned long pss_kib(void)
     return kib;
 }
 
-static unsigned long cpu_ticks(void)
-{
-    char path[64];
-    unsigned long user, system;
-
-    snprintf(path, sizeof(path), "/proc/%d/stat", (int)daemon_worker_pid(&m.d));
-    FILE *f = fopen(path, "re");
-    assert_non_null(f);
-    assert_int_equal(fscanf(f, "%*d (%*[^)]) %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
-                            &user, &system),
-                     2);
-    fclose(f);
-    return user + system;
-}
-
 static void test_idle_shares_cost_little_memory_no_threads_and_no_cpu(void **state)
 {
     unsigned n = SANITIZED ? 20 : getenv("VIOFS_SOAK") ? 1000 : 200;
@@ -301,11 +286,12 @@ static void test_idle_shares_cost_little_memory_no_threads_and_no_cpu(void **sta
     poll(NULL, 0, 500); /* what was said at the start is over */
     unsigned long connected = pss_kib();
     int threads = daemon_thread_count(&m.d), fds = daemon_fd_count(&m.d);
-    unsigned long ticks = cpu_ticks();
+    long ticks = daemon_cpu_ticks(&m.d);
+    assert_true(ticks >= 0);
     poll(NULL, 0, 1000);
-    unsigned long used = cpu_ticks() - ticks;
+    long used = daemon_cpu_ticks(&m.d) - ticks;
     print_message("%u idle shares: PSS %lu KiB, with a front end each %lu KiB; %d threads, %d "
-                  "descriptors; %lu ticks of CPU in a second\n",
+                  "descriptors; %ld ticks of CPU in a second\n",
                   n, alone, connected, threads, fds, used);
     assert_true(threads < 100); /* it is those that n guests at once were started with */
     if (!SANITIZED) {           /* shadows and red zones are many times that */
