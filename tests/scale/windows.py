@@ -324,13 +324,21 @@ class Load(threading.Thread):
             at = rng.randrange(61440)
             status, seen = program.read_at(handle, at)
             if status or seen != bytes(self.model[at:at + 4096]):
-                self.failed = f"read: status {status:#x}, or other bytes"
+                self.failed = f"read: status {status:#x}, {self.differs(seen, at)}; again: {self.differs(program.read_at(handle, at)[1], at)}"
             small = f"{self.name}.{self.steps % 8}"
             self.expect(program.put(small, data), "small file")
             self.expect(program.rename(small, small + ".new", True), "rename")
             if program.text(small + ".new")[:len(data)] != data:
                 self.failed = "a small file has other bytes"
         program.close(handle)
+
+    def differs(self, seen, at):
+        """How what was read at a place differs from what was written there."""
+        want = bytes(self.model[at:at + 4096])
+        if len(seen) != len(want):
+            return f"{len(seen)} bytes instead of {len(want)} at {at}"
+        wrong = [i for i, (a, b) in enumerate(zip(seen, want)) if a != b]
+        return f"other bytes at {at + wrong[0]} to {at + wrong[-1]}, {seen[wrong[0]:wrong[0] + 8].hex()}" if wrong else "right"
 
     def expect(self, status, what):
         if status and not self.failed:
