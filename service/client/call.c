@@ -358,13 +358,19 @@ static bool in_next_session(struct cli *c, const struct cli_req *r, int32_t *res
 
     if (!c->opt.patience_ms || r->urgent)
         return false;
-    if (cli_may_be_lost(*result) && cli_health_doubt(c)) {
+    if (cli_may_be_lost(*result) && cli_health_doubt(c, r->session)) {
         *result = -LE_ENOTCONN;
         refused = true;
     }
     if (*result != -LE_ENOTCONN || !(refused || cli_changes_nothing(r->opcode)))
         return false;
-    return cli_await_session(c, until);
+    return !r->no_wait && cli_await_session(c, until);
+}
+
+/* Nothing was sent, since the session is over: is there another one to send it in? */
+static bool waited(struct cli *c, const struct cli_req *r, int e, uint64_t *until)
+{
+    return e == -LE_ENOTCONN && !r->urgent && !r->no_wait && cli_await_session(c, until);
 }
 
 /** cli_call() - see client_int.h */
@@ -379,7 +385,7 @@ int32_t cli_call(struct cli *c, struct cli_req *r)
         uint64_t id;
         int e = cli_gate_enter(c, want, r->urgent, &r->session);
 
-        if (e == -LE_ENOTCONN && !r->urgent && cli_await_session(c, &until))
+        if (waited(c, r, e, &until))
             continue;
         if (e)
             return e;
@@ -389,6 +395,8 @@ int32_t cli_call(struct cli *c, struct cli_req *r)
         if (resolve(c, r, r->session, &id) < 0) {
             cli_gate_leave(c, 0, false);
             e = want || r->no_retry ? -LE_ESTALE : ready(c, r);
+            if (waited(c, r, e, &until))
+                continue;
             if (e)
                 return e;
             tries++;
@@ -407,7 +415,7 @@ int32_t cli_call(struct cli *c, struct cli_req *r)
         }
         retried = true;
         e = again(c, r);
-        if (e)
+        if (e && !waited(c, r, e, &until))
             return e;
         tries++;
     }

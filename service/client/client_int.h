@@ -322,6 +322,7 @@ struct cli_req {
     bool owner;             /* made with the ids of cli_owner_set(); else 0:0 */
     bool no_retry;          /* -LE_ESTALE to the caller instead of finding nodes again */
     bool urgent;            /* sent also while the host does not respond; nobody waits for it */
+    bool no_wait;           /* -LE_ENOTCONN to the caller instead of waiting for the next session */
     uint32_t session;       /* in: that handles in the arguments belong to, 0 if there are none.
                               out: in which it was sent */
     struct cli_node *node;  /* named by the header; NULL: the root */
@@ -445,12 +446,16 @@ bool cli_nodes_relieve(struct cli *c);
 int cli_enter(struct cli *c, struct cli_node *dir, struct cli_name name, const struct cli_entry *e,
               struct cli_node **out);
 
-/** cli_node_ready() - find the node in the current session, if it is not of it [0, else 1 for each ancestor too] */
+/**
+ * cli_node_ready() - find the node in the current session, if it is not of it [0, else 1 for each ancestor too]
+ *
+ * Return: 0; -LE_ESTALE if it is not there; -LE_ENOTCONN if the session ends: that is for the caller to wait for.
+ */
 int cli_node_ready(struct cli *c, struct cli_node *n);
 
 /**
  * cli_ask() - LOOKUP without looking at caches, and enter what comes [1]
- * @session: NULL, or gets the session that was asked; then ESTALE is not retried
+ * @session: NULL, or gets the session that was asked; then ESTALE is not retried, and no session waited for
  * @out: a reference, or NULL. Return: 0, -LE_ENOENT (entered as missing, if the host allows), -errno.
  */
 int cli_ask(struct cli *c, struct cli_node *dir, struct cli_name name, uint32_t *session,
@@ -716,15 +721,16 @@ void cli_feed_tick(struct cli *c);
 
 /**
  * cli_health_begin(), cli_health_send() - have the probe find out whether the host still knows the session [0]
+ * @live: is it the session of now at all? If not, there is nothing to find out.
  * Return: true: cli_health_send() is due, and the client stays until the probe is answered.
  */
-bool cli_health_begin(struct cli *c, bool *live);
+bool cli_health_begin(struct cli *c, uint32_t session, bool *live);
 void cli_health_send(struct cli *c);
 /**
  * cli_health_doubt() - the same, and wait for the answer [1, or 2]
- * Return: true: it does not, and the gate is closed; false: it does, or nobody can say.
+ * Return: true: it does not, or @session is over, and another one may have begun; false: it does, or nobody can say.
  */
-bool cli_health_doubt(struct cli *c);
+bool cli_health_doubt(struct cli *c, uint32_t session);
 /** cli_may_be_lost() - is this what a host says that knows no session, or not this handle? */
 static inline bool cli_may_be_lost(int32_t result)
 {
@@ -759,8 +765,12 @@ bool cli_await_session(struct cli *c, uint64_t *until);
 /** cli_changes_nothing() - can this be asked twice? */
 bool cli_changes_nothing(uint32_t opcode);
 
-/** cli_park() - Return: false: the caller ends it. After true it may be gone already. */
-bool cli_park(struct cli *c, struct cli_parked *p, bool in_doubt);
+/**
+ * cli_park() - have it wait for a session
+ * @doubted: 0, or the session in which it failed, as it may also without one
+ * Return: false: the caller ends it. After true it may be gone already.
+ */
+bool cli_park(struct cli *c, struct cli_parked *p, uint32_t doubted);
 /** cli_unpark() - Return: true: it was parked, and is the caller's */
 bool cli_unpark(struct cli *c, struct cli_parked *p);
 /** cli_park_settle() - the probe was answered: @over: there is no session any more */

@@ -76,6 +76,7 @@ static int32_t ask_open_as(struct cli *c, struct cli_open *o, uint32_t flags, bo
     uint32_t len = attr ? sizeof(reply) : sizeof(reply.out);
     struct cli_req r = {
         .opcode = attr ? VIOFS_OPEN : (uint32_t)FUSE_OPEN,
+        .no_wait = true, /* others may wait for the handle */
         .node = o->node,
         .arg = {{&in, sizeof(in)}},
         .reply = &reply,
@@ -161,9 +162,9 @@ static struct cli_open *install(struct cli_node *n, enum cli_purpose purpose, st
     return old;
 }
 
-/** cli_open_hold() - see file_int.h */
-int cli_open_hold(struct cli *c, struct cli_node *n, enum cli_purpose purpose,
-                  struct cli_open **out)
+/** cli_open_hold_now() - see file_int.h */
+int cli_open_hold_now(struct cli *c, struct cli_node *n, enum cli_purpose purpose,
+                      struct cli_open **out)
 {
     struct cli_open *o, *old = NULL;
     int e;
@@ -196,6 +197,19 @@ int cli_open_hold(struct cli *c, struct cli_node *n, enum cli_purpose purpose,
     }
     cli_mutex_unlock(&n->lock);
     cli_open_drop(c, old);
+    return e;
+}
+
+/** cli_open_hold() - see file_int.h */
+int cli_open_hold(struct cli *c, struct cli_node *n, enum cli_purpose purpose,
+                  struct cli_open **out)
+{
+    uint64_t until = 0;
+    int e;
+
+    do
+        e = cli_open_hold_now(c, n, purpose, out);
+    while (e == -LE_ENOTCONN && cli_await_session(c, &until));
     return e;
 }
 

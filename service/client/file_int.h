@@ -45,6 +45,9 @@ struct cli_open {
  */
 int cli_open_hold(struct cli *c, struct cli_node *n, enum cli_purpose purpose,
                   struct cli_open **out);
+/** cli_open_hold_now() - the same, but -LE_ENOTCONN when the session ends, instead of patience */
+int cli_open_hold_now(struct cli *c, struct cli_node *n, enum cli_purpose purpose,
+                      struct cli_open **out);
 
 /** cli_open_drop() - the last holder's drop sends RELEASE, which is not waited for */
 void cli_open_drop(struct cli *c, struct cli_open *o);

@@ -127,11 +127,17 @@ static void send_probe(struct cli *c)
         verdict(c, false, e);
 }
 
+/* gate.lock held. Is this the session of now? The one that a request failed in may have ended since, and not only ended. */
+static bool is_live(const struct cli *c, uint32_t session)
+{
+    return c->gate.state == CLI_LIVE && c->gate.session_no == session;
+}
+
 /** cli_health_begin() - see client_int.h */
-bool cli_health_begin(struct cli *c, bool *live)
+bool cli_health_begin(struct cli *c, uint32_t session, bool *live)
 {
     cli_mutex_lock(&c->gate.lock);
-    *live = c->gate.state == CLI_LIVE;
+    *live = is_live(c, session);
     bool send = *live && !c->health.probing;
     if (send)
         c->health.probing = true;
@@ -146,19 +152,19 @@ void cli_health_send(struct cli *c)
 }
 
 /** cli_health_doubt() - see client_int.h */
-bool cli_health_doubt(struct cli *c)
+bool cli_health_doubt(struct cli *c, uint32_t session)
 {
     uint64_t now = cli_clock_ms(), end = now + c->opt.patience_ms;
     bool live;
 
-    if (cli_health_begin(c, &live))
+    if (cli_health_begin(c, session, &live))
         send_probe(c);
     cli_mutex_lock(&c->gate.lock);
-    while (c->health.probing && c->gate.state == CLI_LIVE && !c->gate.hurry && now < end) {
+    while (c->health.probing && is_live(c, session) && !c->gate.hurry && now < end) {
         cli_cond_wait_ms(&c->gate.drained, &c->gate.lock, (uint32_t)(end - now));
         now = cli_clock_ms();
     }
-    bool over = c->gate.state != CLI_LIVE;
+    bool over = !is_live(c, session);
     cli_mutex_unlock(&c->gate.lock);
     return over;
 }

@@ -193,7 +193,8 @@ static void job_end(struct job *j)
     int32_t error = first_error(j);
     bool doubt = cli_may_be_lost(error);
 
-    if (!j->append && (error == -LE_ENOTCONN || doubt) && cli_park(j->c, &j->parked, doubt))
+    if (!j->append && (error == -LE_ENOTCONN || doubt) &&
+        cli_park(j->c, &j->parked, doubt ? j->open->session : 0))
         return;
     if (j->append && error == -LE_EBADF)
         atomic_store(&j->open->unknown, true); /* the next one opens another */
@@ -346,7 +347,9 @@ static void job_again(struct cli_parked *p)
     int e = -LE_EIO;
 
     if (still_fits(j))
-        e = cli_open_hold(j->c, old->node, j->write ? CLI_FOR_WRITE : CLI_FOR_READ, &o);
+        e = cli_open_hold_now(j->c, old->node, j->write ? CLI_FOR_WRITE : CLI_FOR_READ, &o);
+    if (e == -LE_ENOTCONN && cli_park(j->c, p, 0))
+        return;
     if (e) {
         job_give_up(p, e);
         return;
@@ -372,7 +375,7 @@ static void job_meant(struct cli_parked *p)
     if (first_error(j) == -LE_EBADF && !j->reopened) {
         j->reopened = true;
         atomic_store(&j->open->unknown, true);
-        if (cli_park(j->c, p, false))
+        if (cli_park(j->c, p, 0))
             return;
     }
     job_finish(j);

@@ -98,6 +98,7 @@ int cli_ask(struct cli *c, struct cli_node *dir, struct cli_name name, uint32_t 
         .opcode = FUSE_LOOKUP,
         .node = dir,
         .no_retry = session != NULL,
+        .no_wait = session != NULL,
         .arg = {{text, name.len + 1}},
     };
 
@@ -115,7 +116,7 @@ int cli_ask(struct cli *c, struct cli_node *dir, struct cli_name name, uint32_t 
             return result;
         result = cli_enter(c, dir, name, &e, out);
         /* The session can end between the answer and its entry. */
-        if (result != -LE_ENOTCONN || !cli_await_session(c, &until))
+        if (result != -LE_ENOTCONN || session || !cli_await_session(c, &until))
             return result;
     }
 }

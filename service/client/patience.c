@@ -13,7 +13,9 @@
  *     a transfer        is parked and begun anew with a new handle (io.c), a write to a place too: the same bytes in the same
  *                       place. Appends are not repeated: they would be appended twice.
  *
- *   Transfers have no thread that could wait. Who recovers the session begins them again, or the next tick.
+ *   Transfers have no thread that could wait. Who recovers the session begins them again, or the next tick. Neither may
+ *   wait for a session himself, nor for somebody who does: what several need (a node that is found again, a handle) is asked
+ *   for without patience, and whoever wanted it waits when it has failed (cli_req.no_wait).
  *
  *   Patience ends after patience_ms, with cli_hurry(), and with cli_close().
  *
@@ -53,9 +55,9 @@ bool cli_changes_nothing(uint32_t opcode)
 /* ---- transfers --------------------------------------------------------------------------------------- */
 
 /** cli_park() - see client_int.h */
-bool cli_park(struct cli *c, struct cli_parked *p, bool in_doubt)
+bool cli_park(struct cli *c, struct cli_parked *p, uint32_t doubted)
 {
-    bool parked, live, send = false;
+    bool parked, live = false, send = false;
 
     if (!c->opt.patience_ms)
         return false;
@@ -66,9 +68,9 @@ bool cli_park(struct cli *c, struct cli_parked *p, bool in_doubt)
         if (!p->until)
             p->until = cli_clock_ms() + c->opt.patience_ms;
         p->turn = ++c->park.turns;
-        if (in_doubt)
-            send = cli_health_begin(c, &live);
-        p->in_doubt = in_doubt && live;
+        if (doubted)
+            send = cli_health_begin(c, doubted, &live);
+        p->in_doubt = live;
         cli_list_add(&c->park.list, &p->link);
     }
     cli_mutex_unlock(&c->park.lock);

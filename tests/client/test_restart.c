@@ -263,6 +263,22 @@ static void on_lost(void *user)
     pthread_mutex_unlock(&h->lock);
 }
 
+/* As the service: in between it ticks, which begins what was parked when nobody looked. */
+static void wait_a_tick(struct healer *h)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_REALTIME, &t);
+    t.tv_nsec += 20000000;
+    t.tv_sec += t.tv_nsec / 1000000000;
+    t.tv_nsec %= 1000000000;
+    if (pthread_cond_timedwait(&h->told, &h->lock, &t) == 0)
+        return;
+    pthread_mutex_unlock(&h->lock);
+    cli_tick(h->r->c);
+    pthread_mutex_lock(&h->lock);
+}
+
 static void *heal(void *arg)
 {
     struct healer *h = arg;
@@ -270,7 +286,7 @@ static void *heal(void *arg)
     pthread_mutex_lock(&h->lock);
     while (!h->stop) {
         if (!h->lost) {
-            pthread_cond_wait(&h->told, &h->lock);
+            wait_a_tick(h);
             continue;
         }
         h->lost = false;
