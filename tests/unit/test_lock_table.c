@@ -212,16 +212,21 @@ static void test_a_file_that_cannot_be_opened_leaves_nothing_behind(void **state
     assert_int_equal(rig->referenced, 0);
 }
 
-static void test_the_one_other_owner_is_named(void **state)
+static void test_the_owner_of_what_is_in_the_way_is_named(void **state)
 {
     struct rig *rig = *state;
+    const struct flock begin = {.l_type = F_RDLCK}, later = {.l_type = F_WRLCK, .l_start = 50};
 
-    assert_int_equal(lock_other_pid(rig->table, rig->a, 2), 0);
-    assert_int_equal(lock(rig, rig->a, 1, F_RDLCK, 0, 0), 0);
-    assert_int_equal(lock_other_pid(rig->table, rig->a, 2), 101);
-    assert_int_equal(lock_other_pid(rig->table, rig->b, 2), 0);
-    assert_int_equal(lock(rig, rig->a, 3, F_RDLCK, 0, 0), 0);
-    assert_int_equal(lock_other_pid(rig->table, rig->a, 2), 0);
+    assert_int_equal(lock_other_pid(rig->table, rig->a, 2, &begin), 0);
+    assert_int_equal(lock(rig, rig->a, 1, F_RDLCK, 0, 10), 0);
+    assert_int_equal(lock_other_pid(rig->table, rig->a, 2, &begin), 101);
+    assert_int_equal(lock_other_pid(rig->table, rig->b, 2, &begin), 0);
+    assert_int_equal(lock_other_pid(rig->table, rig->a, 2, &later), 0); /* another program's */
+    assert_int_equal(lock(rig, rig->a, 4, F_WRLCK, 40, 20), 0);
+    assert_int_equal(lock_other_pid(rig->table, rig->a, 2, &begin), 101);
+    assert_int_equal(lock_other_pid(rig->table, rig->a, 2, &later), 104);
+    assert_int_equal(lock(rig, rig->a, 3, F_RDLCK, 0, 5), 0);
+    assert_int_equal(lock_other_pid(rig->table, rig->a, 2, &begin), 0); /* one of two */
 }
 
 static void test_clearing_frees_everything(void **state)
@@ -240,17 +245,23 @@ static void test_clearing_frees_everything(void **state)
     assert_int_equal(lock(rig, rig->a, 3, F_WRLCK, 0, 0), 0);
 }
 
-/* The worker takes a lock and is killed. */
-static struct lock_table *left_by_a_worker(struct rig *rig, struct keep *k)
+/* The worker locks ten bytes of every twenty, @n times, frees the middle of the second part, and is killed. */
+static struct lock_table *left_by_a_worker(struct rig *rig, struct keep *k, unsigned n)
 {
     struct lock_table *t;
     struct lock_owner *o;
-    const struct flock fl = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 10};
 
     pid_t worker = keep_rig_fork(k);
     if (worker == 0) {
-        if (lock_table_new(&t, &files, rig, 4, k) || lock_owner_get(t, rig->b, 77, &o) ||
-            lock_owner_set(o, &fl, 1234))
+        if (lock_table_new(&t, &files, rig, 4, k) || lock_owner_get(t, rig->b, 77, &o))
+            _exit(1);
+        for (unsigned i = 0; i < n; i++) {
+            struct flock fl = {.l_type = i % 2 ? F_RDLCK : F_WRLCK, .l_start = 20 * i, .l_len = 10};
+            if (lock_owner_set(o, &fl, 1234))
+                _exit(1);
+        }
+        const struct flock middle = {.l_type = F_UNLCK, .l_start = 22, .l_len = 2};
+        if (n > 1 && lock_owner_set(o, &middle, 1234))
             _exit(1);
         raise(SIGKILL);
     }
@@ -275,14 +286,75 @@ static void test_a_lock_outlives_the_worker_and_goes_with_its_owner(void **state
 {
     struct rig *rig = *state;
     struct keep *k = keep_rig_open();
-    struct lock_table *t = left_by_a_worker(rig, k);
+    struct lock_table *t = left_by_a_worker(rig, k, 1);
+    const struct flock fl = {.l_type = F_WRLCK};
 
     assert_false(others_may_lock(rig->b));
-    assert_int_equal(lock_other_pid(t, rig->b, 78), 1234);
+    assert_int_equal(lock_other_pid(t, rig->b, 78, &fl), 1234);
     assert_int_equal(keep_rig_count(k), 1);
     assert_true(lock_owner_drop(t, rig->b, 77));
     assert_true(others_may_lock(rig->b));
     assert_int_equal(keep_rig_count(k), 0);
+    lock_table_free(t);
+    keep_rig_close(k);
+}
+
+/* As lock_table_each() tells of the one owner. */
+struct told {
+    bool known;
+    uint32_t n;
+    struct lock_range first, last;
+};
+
+static int note(void *ctx, void *file, uint64_t owner, uint32_t pid,
+                const struct lock_ranges *ranges)
+{
+    struct told *told = ctx;
+
+    (void)file;
+    assert_int_equal(owner, 77);
+    assert_int_equal(pid, 1234);
+    told->known = ranges;
+    told->n = ranges ? ranges->n : 0;
+    if (told->n > 0) {
+        told->first = ranges->at[0];
+        told->last = ranges->at[told->n - 1];
+    }
+    return 0;
+}
+
+static void test_the_bytes_that_are_locked_are_known_to_the_next_worker(void **state)
+{
+    struct rig *rig = *state;
+    struct keep *k = keep_rig_open();
+    struct lock_table *t = left_by_a_worker(rig, k, 3);
+    struct told told = {0};
+
+    assert_int_equal(lock_table_each(t, note, &told), 0);
+    assert_true(told.known);
+    assert_int_equal(told.n, 4);
+    assert_int_equal(told.first.start, 0);
+    assert_int_equal(told.first.end, 9);
+    assert_int_equal(told.first.type, F_WRLCK);
+    assert_int_equal(told.last.start, 40);
+
+    lock_table_clear(t);
+    lock_table_free(t);
+    keep_rig_close(k);
+}
+
+static void test_more_ranges_than_are_kept_stay_locked_and_are_said_to_be_unknown(void **state)
+{
+    struct rig *rig = *state;
+    struct keep *k = keep_rig_open();
+    struct lock_table *t = left_by_a_worker(rig, k, 4100);
+    struct told told = {.known = true};
+
+    assert_int_equal(lock_table_each(t, note, &told), 0);
+    assert_false(told.known);
+    assert_false(others_may_lock(rig->b));
+    lock_table_clear(t);
+    assert_true(others_may_lock(rig->b));
     lock_table_free(t);
     keep_rig_close(k);
 }
@@ -301,9 +373,11 @@ int main(void)
         TEST(test_finding_makes_nothing),
         TEST(test_owners_are_bounded),
         TEST(test_a_file_that_cannot_be_opened_leaves_nothing_behind),
-        TEST(test_the_one_other_owner_is_named),
+        TEST(test_the_owner_of_what_is_in_the_way_is_named),
         TEST(test_clearing_frees_everything),
         TEST(test_a_lock_outlives_the_worker_and_goes_with_its_owner),
+        TEST(test_the_bytes_that_are_locked_are_known_to_the_next_worker),
+        TEST(test_more_ranges_than_are_kept_stay_locked_and_are_said_to_be_unknown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -474,6 +474,115 @@ static void test_guest_moves_between_supervised_daemons_and_their_workers_may_di
     assert_errno(fc_setlk(&to->c, f, fh, B, F_WRLCK, 2, 2, false), EAGAIN);
 }
 
+/* Who is in the way of @owner's write lock of the whole file from @from on? */
+static void in_the_way(struct wire *w, uint64_t f, uint64_t fh, uint64_t owner, uint64_t from,
+                       struct fuse_file_lock is)
+{
+    struct fuse_file_lock lk = {.start = from, .end = INT64_MAX, .type = F_WRLCK};
+
+    assert_ok(fc_getlk(&w->c, f, fh, owner, &lk));
+    assert_int_equal(lk.type, is.type);
+    assert_int_equal(lk.start, is.start);
+    assert_int_equal(lk.end, is.end);
+    assert_int_equal(lk.pid, is.pid);
+}
+
+static void lock_as(struct wire *w, uint64_t f, uint64_t fh, uint64_t owner,
+                    struct fuse_file_lock lk)
+{
+    const struct fuse_lk_in in = {.fh = fh, .owner = owner, .lk = lk};
+    struct fc_part p = {&in, sizeof(in)};
+
+    assert_int_equal(fc_call(&w->c, FUSE_SETLK, f, &p, 1, NULL, 0), 0);
+}
+
+/* Of two owners, each has what it had, and is named with it. */
+static void locks_are_as_made(struct wire *w, uint64_t f, uint64_t fh)
+{
+    enum { C = 0xcccc };
+    int fd = open(host(w, "f"), O_RDWR | O_CLOEXEC);
+
+    in_the_way(w, f, fh, B, 0, (struct fuse_file_lock){0, 3, F_WRLCK, 11});
+    in_the_way(w, f, fh, B, 4, (struct fuse_file_lock){5, 6, F_RDLCK, 11});
+    in_the_way(w, f, fh, B, 7, (struct fuse_file_lock){8, 9, F_RDLCK, 11});
+    in_the_way(w, f, fh, A, 0, (struct fuse_file_lock){20, 29, F_WRLCK, 22});
+    in_the_way(w, f, fh, C, 10, (struct fuse_file_lock){20, 29, F_WRLCK, 22});
+    in_the_way(w, f, fh, C, 30, (struct fuse_file_lock){40, INT64_MAX, F_RDLCK, 22});
+    assert_errno(fc_setlk(&w->c, f, fh, B, F_RDLCK, 3, 3, false), EAGAIN);
+    assert_errno(fc_setlk(&w->c, f, fh, A, F_RDLCK, 25, 25, false), EAGAIN);
+    for (off_t at = 0; at < 45; at++) { /* and the host sees the same bytes */
+        struct flock fl = {.l_type = F_WRLCK, .l_start = at, .l_len = 1};
+        bool locked =
+            at <= 3 || (at >= 5 && at <= 9 && at != 7) || (at >= 20 && at <= 29) || at >= 40;
+        assert_int_equal(fcntl(fd, F_OFD_SETLK, &fl), locked ? -1 : 0);
+    }
+    close(fd);
+}
+
+static void test_locks_of_a_killed_worker_are_as_before_and_move_to_the_next_daemon(void **state)
+{
+    (void)state;
+    struct wire *w = wire_up("--supervise", LOCKS), *to = target(w, "--supervise", LOCKS);
+
+    host_write(w, "f", "0123456789");
+    uint64_t f = node(w, FC_ROOT, "f"), fh = opened(w, f, O_RDWR);
+    lock_as(w, f, fh, A, (struct fuse_file_lock){0, 3, F_WRLCK, 11});
+    lock_as(w, f, fh, A, (struct fuse_file_lock){5, 9, F_RDLCK, 11});
+    lock_as(w, f, fh, A, (struct fuse_file_lock){7, 7, F_UNLCK, 11});
+    lock_as(w, f, fh, B, (struct fuse_file_lock){20, 29, F_WRLCK, 22});
+    lock_as(w, f, fh, B, (struct fuse_file_lock){40, INT64_MAX, F_RDLCK, 22});
+    locks_are_as_made(w, f, fh);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(kill(daemon_worker_pid(&w->d), SIGKILL), 0);
+        locks_are_as_made(w, f, fh);
+    }
+    move(w, to);
+    locks_are_as_made(to, f, fh);
+    assert_int_equal(kill(daemon_worker_pid(&to->d), SIGKILL), 0);
+    locks_are_as_made(to, f, fh);
+    lock_as(to, f, fh, A, (struct fuse_file_lock){0, INT64_MAX, F_UNLCK, 11});
+    lock_as(to, f, fh, B, (struct fuse_file_lock){0, INT64_MAX, F_UNLCK, 22});
+    int fd = open(host(to, "f"), O_RDWR | O_CLOEXEC);
+    assert_ok(fcntl(fd, F_OFD_SETLK, &(struct flock){.l_type = F_WRLCK}));
+    close(fd);
+}
+
+/* A request that waits for a lock goes on waiting behind a killed worker, and behind a move. */
+static void test_wait_for_a_lock_goes_on_behind_a_killed_worker_and_a_move(void **state)
+{
+    (void)state;
+    for (unsigned moves = 0; moves < 2; moves++) {
+        struct wire *w = wire_up("--supervise", LOCKS), *to = target(w, "--supervise", LOCKS);
+        struct fe_req wait;
+
+        host_write(w, "f", "0123456789");
+        uint64_t f = node(w, FC_ROOT, "f"), fh = opened(w, f, O_RDWR), fh2 = opened(w, f, O_RDWR);
+        assert_ok(fc_setlk(&w->c, f, fh, A, F_WRLCK, 0, 9, false));
+        assert_ok(fe_req_init(w->fe, &wait, 4096, 4096));
+        const struct fuse_lk_in in = {
+            .fh = fh2, .owner = B, .lk = {.start = 5, .end = 14, .type = F_WRLCK, .pid = 77}};
+        struct fc_part p = {&in, sizeof(in)};
+        uint64_t unique = fc_build(&w->c, &wait, FUSE_SETLKW, f, &p, 1, 0);
+        assert_ok(fe_submit(w->fe, FE_REQUESTS, &wait, false));
+        wire_alive(w);
+        assert_int_equal(kill(daemon_worker_pid(&w->d), SIGKILL), 0);
+        wire_alive(w);
+        assert_false(wait.done);
+        if (moves)
+            move(w, to);
+        struct wire *at = moves ? to : w;
+        assert_ok(fc_setlk(&at->c, f, fh, A, F_UNLCK, 0, INT64_MAX, false));
+        int err = 0;
+        while (!wait.done && err == 0)
+            fe_reap(at->fe, FE_REQUESTS, true, &err);
+        assert_ok(err);
+        assert_int_equal(fc_result(&wait, unique), 0);
+        in_the_way(at, f, fh, A, 0, (struct fuse_file_lock){5, 14, F_WRLCK, 77});
+        assert_int_equal(kill(daemon_worker_pid(&at->d), SIGKILL), 0);
+        in_the_way(at, f, fh, A, 0, (struct fuse_file_lock){5, 14, F_WRLCK, 77});
+    }
+}
+
 /* ---- the transfer itself --------------------------------------------------------------------- */
 
 static void test_guest_that_has_not_begun_moves_too(void **state)
@@ -653,6 +762,8 @@ int main(int argc, char **argv)
         WIRE_TEST(test_request_that_waits_for_a_lock_waits_on_over_there),
         WIRE_TEST(test_client_that_waits_for_changes_is_told_to_look_at_everything),
         WIRE_TEST(test_guest_moves_between_supervised_daemons_and_their_workers_may_die),
+        WIRE_TEST(test_locks_of_a_killed_worker_are_as_before_and_move_to_the_next_daemon),
+        WIRE_TEST(test_wait_for_a_lock_goes_on_behind_a_killed_worker_and_a_move),
         WIRE_TEST(test_guest_that_has_not_begun_moves_too),
         WIRE_TEST(test_migration_that_is_called_off_changes_nothing),
         WIRE_TEST(test_front_end_that_leaves_in_the_middle_is_not_waited_for),

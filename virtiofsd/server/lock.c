@@ -317,7 +317,7 @@ int64_t op_getlk(struct srv_req *rq)
         range_to_wire(&fl, &out.lk);
         /* Processes of the host, and other guests, have no number that this guest could know. */
         if (fl.l_pid == -1)
-            out.lk.pid = lock_other_pid(rq->srv->locks->table, rq->inode, in->owner);
+            out.lk.pid = lock_other_pid(rq->srv->locks->table, rq->inode, in->owner, &fl);
     }
     return rq_reply(rq, &out, sizeof(out));
 }

@@ -81,6 +81,15 @@ void lock_ranges_set(struct lock_ranges *r, short type, uint64_t start, uint64_t
     }
 }
 
+bool lock_ranges_has(const struct lock_ranges *r, short type, uint64_t at)
+{
+    uint32_t i = 0;
+
+    while (i < r->n && r->at[i].end < at)
+        i++;
+    return i < r->n && r->at[i].start <= at && r->at[i].type == type;
+}
+
 void lock_ranges_free(struct lock_ranges *r)
 {
     free(r->at);

@@ -7,6 +7,7 @@
 #ifndef VIOFS_LOCK_RANGES_H
 #define VIOFS_LOCK_RANGES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct lock_range {
@@ -27,6 +28,9 @@ int lock_ranges_reserve(struct lock_ranges *r);
 
 /** lock_ranges_set() - bytes @start to @end are locked as @type, or free with F_UNLCK, whatever they were before */
 void lock_ranges_set(struct lock_ranges *r, short type, uint64_t start, uint64_t end);
+
+/** lock_ranges_has() - is byte @at locked, as @type? */
+bool lock_ranges_has(const struct lock_ranges *r, short type, uint64_t at);
 
 void lock_ranges_free(struct lock_ranges *r);
 

@@ -17,8 +17,8 @@
  *   The host's kernel finds no deadlocks between such locks: EDEADLK never happens.
  *
  *   Over the end of this process the kernel keeps the locks, because the supervisor has a copy of each descriptor
- *   (KEEP_LOCK), put before the first lock is taken through it. Whose they are is kept beside (KEEP_LOCKS), the file's
- *   number last.
+ *   (KEEP_LOCK), put before the first lock is taken through it. Whose they are, and on which bytes, is kept beside
+ *   (lock_kept.h), the file's number last.
  *
  * Ownership: an entry holds a reference on its file and owns its descriptor; it lives until the last
  * reference goes. The table itself holds one while the entry can be found.
@@ -34,23 +34,10 @@
 #include <unistd.h>
 
 #include "host/log.h"
-#include "keep/keep.h"
+#include "server/lock_kept.h"
 #include "server/lock_table.h"
 
-enum { BUCKETS = 1024 };
-#define LOCKS_VERSION 1u
-
-/* What is kept of one. */
-struct kept_lock {
-    uint64_t owner;
-    _Atomic uint32_t file; /* its number; 0: no entry */
-    _Atomic uint32_t pid;
-};
-
-struct kept_locks {
-    struct keep_head keep;
-    struct kept_lock at[LOCK_OWNERS_MAX];
-};
+enum { BUCKETS = 1024, FEW_RANGES = 64 };
 
 struct lock_owner {
     void *file;
@@ -62,7 +49,8 @@ struct lock_owner {
     struct lock_owner *next; /* table lock: hash chain */
     pthread_mutex_t setting; /* guards what follows, and that the kernel agrees with it */
     struct lock_ranges ranges;
-    bool known; /* ranges has all; not if another worker took some */
+    bool known;              /* ranges has all; not if another worker took more than can be kept */
+    struct kept_locks *kept; /* NULL: nothing need outlive this process */
 };
 
 struct lock_table {
@@ -84,7 +72,7 @@ int lock_table_new(struct lock_table **table, const struct lock_files *files, vo
     if (!t)
         return -ENOMEM;
     t->keep = k;
-    t->kept = keep_map(k, KEEP_LOCKS, sizeof(*t->kept), LOCKS_VERSION);
+    t->kept = lock_kept_map(k);
     if (!t->kept) {
         int r = -errno;
         free(t);
@@ -149,6 +137,8 @@ struct lock_owner *lock_owner_find(struct lock_table *t, const void *file, uint6
 static void destroy(struct lock_table *t, struct lock_owner *o)
 {
     atomic_store(&t->kept->at[o->slot].file, 0);
+    if (o->kept)
+        lock_kept_clear(o->kept, o->slot, o->ranges.room > FEW_RANGES);
     keep_drop(t->keep, KEEP_LOCK, o->slot);
     pthread_mutex_lock(&t->lock);
     t->taken[o->slot] = false;
@@ -192,7 +182,13 @@ static int make(struct lock_table *t, void *file, uint64_t owner, struct lock_ow
 
     if (!o)
         return -ENOMEM;
-    *o = (struct lock_owner){.file = file, .owner = owner, .slot = take_slot(t), .known = true};
+    *o = (struct lock_owner){
+        .file = file,
+        .owner = owner,
+        .slot = take_slot(t),
+        .known = true,
+        .kept = keep_is_supervised(t->keep) ? t->kept : NULL,
+    };
     if (o->slot == LOCK_OWNERS_MAX) {
         free(o);
         return -ENOLCK;
@@ -209,6 +205,8 @@ static int make(struct lock_table *t, void *file, uint64_t owner, struct lock_ow
     k->owner = owner;
     o->pid = &k->pid;
     atomic_store(o->pid, 0);
+    if (o->kept)
+        lock_kept_store(o->kept, o->slot, &o->ranges);
     atomic_store_explicit(&k->file, t->files->number(t->ctx, file), memory_order_release);
     *out = o;
     return 0;
@@ -222,12 +220,20 @@ static int revive(struct lock_table *t, uint32_t slot)
 
     if (!o)
         return -ENOMEM;
-    *o = (struct lock_owner){.owner = k->owner, .slot = slot, .refs = 1, .pid = &k->pid};
+    *o = (struct lock_owner){
+        .owner = k->owner, .slot = slot, .refs = 1, .pid = &k->pid, .kept = t->kept};
+    int err = lock_kept_load(t->kept, slot, &o->ranges);
+    o->known = err == 0;
+    if (err == -ENOMEM) {
+        free(o);
+        return err;
+    }
     o->fd = keep_take(t->keep, KEEP_LOCK, slot);
     o->file = o->fd < 0 ? NULL : t->files->hold(t->ctx, k->file);
     if (!o->file) {
         if (o->fd >= 0)
             close(o->fd);
+        lock_ranges_free(&o->ranges);
         free(o);
         return -ENOENT;
     }
@@ -366,6 +372,8 @@ int lock_owner_set(struct lock_owner *o, const struct flock *fl, uint32_t pid)
         lock_ranges_set(&o->ranges, fl->l_type, (uint64_t)fl->l_start, last_byte(fl));
     if (!err && fl->l_type == F_UNLCK && fl->l_start == 0 && fl->l_len == 0)
         o->known = true;
+    if (!err && o->kept && o->known)
+        lock_kept_store(o->kept, o->slot, &o->ranges);
     pthread_mutex_unlock(&o->setting);
     if (!err && fl->l_type != F_UNLCK)
         atomic_store(o->pid, pid);
@@ -425,13 +433,23 @@ int lock_owner_fd(const struct lock_owner *o)
     return o->fd;
 }
 
-uint32_t lock_other_pid(struct lock_table *t, const void *file, uint64_t owner)
+/* Does this owner hold just that? Return: also true when nobody knows. */
+static bool may_hold(struct lock_owner *o, const struct flock *fl)
+{
+    pthread_mutex_lock(&o->setting);
+    bool may = !o->known || lock_ranges_has(&o->ranges, fl->l_type, (uint64_t)fl->l_start);
+    pthread_mutex_unlock(&o->setting);
+    return may;
+}
+
+uint32_t lock_other_pid(struct lock_table *t, const void *file, uint64_t owner,
+                        const struct flock *fl)
 {
     uint32_t pid = 0, others = 0;
 
     pthread_mutex_lock(&t->lock);
-    for (const struct lock_owner *o = *bucket_of(t, file); o; o = o->next) {
-        if (o->file == file && o->owner != owner) {
+    for (struct lock_owner *o = *bucket_of(t, file); o; o = o->next) {
+        if (o->file == file && o->owner != owner && may_hold(o, fl)) {
             others++;
             pid = atomic_load(o->pid);
         }

@@ -36,7 +36,7 @@ int lock_table_new(struct lock_table **table, const struct lock_files *files, vo
 int lock_table_resume(struct lock_table *t);
 /* For whoever moves a session to another host. The guest is stopped meanwhile. */
 
-/** lock_each_fn - @ranges: NULL when they are not known any more, because another worker took some */
+/** lock_each_fn - @ranges: NULL when they are not known any more: another worker took more than are kept */
 typedef int lock_each_fn(void *ctx, void *file, uint64_t owner, uint32_t pid,
                          const struct lock_ranges *ranges);
 /** lock_table_each() - @fn for each owner; stops at what is not 0 */
@@ -69,7 +69,12 @@ int lock_owner_set(struct lock_owner *o, const struct flock *fl, uint32_t pid);
 /** lock_owner_fd() - the entry's descriptor, good while the reference is held */
 int lock_owner_fd(const struct lock_owner *o);
 
-/** lock_other_pid() - process of the one other owner on @file; 0 when there is none or several */
-uint32_t lock_other_pid(struct lock_table *t, const void *file, uint64_t owner);
+/**
+ * lock_other_pid() - whose lock the kernel has told of
+ * @fl: the lock, of another owner of @file or of another program
+ * Return: process of the one other owner who holds its first byte that way; 0 when there is none or several.
+ */
+uint32_t lock_other_pid(struct lock_table *t, const void *file, uint64_t owner,
+                        const struct flock *fl);
 
 #endif

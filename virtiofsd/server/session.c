@@ -43,6 +43,18 @@ static void session_record(struct server *srv)
     atomic_store_explicit(&k->live, srv->session.live, memory_order_release);
 }
 
+/* How requests of a session with these FUSE_* flags are read. */
+static struct fuse_dialect dialect_of(uint32_t minor, uint64_t flags)
+{
+    return (struct fuse_dialect){
+        .minor = minor,
+        .setxattr_ext = flags & FUSE_SETXATTR_EXT,
+        .security_ctx = flags & FUSE_SECURITY_CTX,
+        .supp_group = flags & FUSE_CREATE_SUPP_GROUP,
+        .max_write = MAX_WRITE,
+    };
+}
+
 void session_resume(struct server *srv)
 {
     const struct kept_session *k = srv->kept_session;
@@ -51,7 +63,7 @@ void session_resume(struct server *srv)
     if (!atomic_load(&k->live))
         return;
     srv->session.flags = k->flags;
-    srv->session.dialect = k->dialect;
+    srv->session.dialect = dialect_of(k->dialect.minor, k->flags);
     srv->session.live = true;
     atomic_store(&srv->session.features, atomic_load(&k->features));
     if (feed_on(srv) && !(srv->feed && feed_resume(srv)))
@@ -85,13 +97,7 @@ void session_begin(struct server *srv, uint32_t minor, uint64_t flags, uint32_t 
 {
     srv->session.live = true;
     srv->session.flags = flags;
-    srv->session.dialect = (struct fuse_dialect){
-        .minor = minor,
-        .setxattr_ext = flags & FUSE_SETXATTR_EXT,
-        .security_ctx = flags & FUSE_SECURITY_CTX,
-        .supp_group = flags & FUSE_CREATE_SUPP_GROUP,
-        .max_write = MAX_WRITE,
-    };
+    srv->session.dialect = dialect_of(minor, flags);
     atomic_store(&srv->session.features, features & offered_features(srv));
     session_record(srv);
     if (feed_on(srv) && !(srv->feed && feed_resume(srv)))

@@ -139,8 +139,9 @@ static int save_locks(void *ctx, void *file, uint64_t owner, uint32_t pid,
     if (inode_unsent(inode))
         return 0;
     if (!ranges) {
-        log_error("migration: the guest has a lock from before virtiofsd was replaced, and which "
-                  "part of the file it covers is not known; try again when it has been released");
+        log_error("migration: the guest has a lock with thousands of parts from before virtiofsd "
+                  "was replaced, and which they are is not known any more; try again when it has "
+                  "been released");
         return -EOPNOTSUPP;
     }
     for (uint32_t done = 0; done < ranges->n;) {

@@ -305,10 +305,11 @@ int mounts_begin(struct mounts *ms)
         return 0;
     }
     for (uint32_t i = 0; i < n; i++) {
-        const struct mount_record *r = &ms->kept->at[i];
+        struct mount_record *r = &ms->kept->at[i];
         struct mount *m = calloc(1, sizeof(*m));
         if (!m)
             return -ENOMEM;
+        r->place[PLACE_MAX - 1] = '\0'; /* it has one already, if one of us wrote it */
         mount_type(m, r->f_type);
         m->mnt_id = MOUNT_UNMET;
         m->dev_major = r->dev_major;

@@ -13,8 +13,9 @@
  *      Its generation grows, whether or not that had been done. Then chains, free slots and free names are
  *      linked in one more pass, and descriptors of what has no name any more come back from the supervisor.
  *
- *   The cost is two passes over 64 bytes an inode. What is out of range (which no end of a process can cause) is
- *   mended so that it is never followed: the inode is stale then.
+ *   The cost is two passes over 64 bytes an inode. What no end of a process can cause, but one that a guest has taken
+ *   over (numbers out of range, parents in a ring, blocks of the wrong length), is mended so that it is never
+ *   followed: the inode is stale then.
  *
  *   Where only a descriptor vouches for an identity (STAMP_NONE) it has gone with its process. The number and the
  *   type are believed until the inode is looked up again and gets another (lookup.c).
@@ -40,8 +41,10 @@ static void mend(struct tree *t, struct inode *inode, uint32_t slot, uint32_t n_
         inode->stamp = UINT64_MAX;
         inode->ino = 0;
     }
-    if (p.parent >= n || p.parent == slot)
+    if (p.parent >= n || p.parent == slot || slot == TREE_ROOT_ID)
         place_set(inode, (struct place){0, 0});
+    if (slot == TREE_ROOT_ID)
+        atomic_store_explicit(&inode->gen, 0, memory_order_relaxed);
 }
 
 static void untie(struct inode *inode)
@@ -57,8 +60,14 @@ int resume_begin(struct tree *t)
 {
     uint32_t n_mounts = mounts_count(t->mounts);
 
-    if (t->head->n_slots > MAX_SLOTS)
-        t->head->n_slots = MAX_SLOTS;
+    uint32_t most =
+        t->p.max_inodes && t->p.max_inodes < MAX_SLOTS ? t->p.max_inodes + 1 : MAX_SLOTS;
+
+    if (t->head->n_slots > most) {
+        log_warn("the guest knew %u inodes before the daemon was replaced and may know %u now",
+                 t->head->n_slots - 1, most - 1);
+        t->head->n_slots = most;
+    }
     region_touch(t->head, t->head->n_slots * sizeof(struct inode));
     for (uint32_t slot = TREE_ROOT_ID; slot < t->head->n_slots; slot++) {
         struct inode *inode = slot_inode(t, slot);
@@ -68,14 +77,26 @@ int resume_begin(struct tree *t)
     return 0;
 }
 
-/* One reference more, and with the first those that it has itself. */
+/*
+ * One reference more, and with the first those that it has itself. Each inode on the way gets the number of
+ * the first as a mark (in next, which is not in use yet): who comes back to it goes round in a ring, which ends there.
+ */
 static void hold(struct tree *t, struct inode *inode)
 {
+    const uint32_t first = inode->slot;
+    struct inode *child = NULL;
+
     while (atomic_fetch_add_explicit(&inode->refs, 1, memory_order_relaxed) == 0) {
         uint32_t parent = place_of(inode).parent;
+        inode->next = first;
         if (!parent)
-            break;
+            return;
+        child = inode;
         inode = slot_inode(t, parent);
+    }
+    if (child && inode->next == first) {
+        place_set(child, (struct place){0, 0});
+        atomic_fetch_sub_explicit(&inode->refs, 1, memory_order_relaxed);
     }
 }
 
@@ -109,13 +130,24 @@ static void free_slot(struct tree *t, struct inode *inode)
     t->free_head = inode->slot;
 }
 
+/* Is a file handle there, as inode_keep_handle() stores it? */
+static bool marks_handle(struct tree *t, uint32_t at)
+{
+    size_t len;
+
+    if (!arena_mark(t->arena, at))
+        return false;
+    (void)arena_at(t->arena, at, &len);
+    return len >= sizeof(int32_t) && len <= sizeof(int32_t) + MAX_HANDLE_SZ;
+}
+
 static void mark_blocks(struct tree *t, struct inode *inode)
 {
     struct place p = place_of(inode);
 
     if (p.name && !arena_mark(t->arena, p.name))
         place_set(inode, (struct place){p.parent, 0});
-    if (inode->handle && !arena_mark(t->arena, inode->handle))
+    if (inode->handle && !marks_handle(t, inode->handle))
         inode->handle = 0;
 }
 

@@ -269,6 +269,10 @@ static uint32_t slot_extend(struct tree *t)
     struct inode *inode = slot_inode(t, slot);
     inode->slot = slot;
     inode->nlookup = 0;
+    /* Zeros in memory that is new; but what was kept may be anything. */
+    place_set(inode, (struct place){0, 0});
+    inode->handle = 0;
+    atomic_store_explicit(&inode->flags, 0, memory_order_relaxed);
     atomic_store_explicit(&inode->gen, 0, memory_order_relaxed);
     atomic_store_explicit(&t->head->n_slots, slot + 1, memory_order_release);
     return slot;

@@ -169,11 +169,13 @@ int resume_finish_message(struct vu *vu)
     struct journal_message *j = &vu->journal->message;
     uint32_t phase = j->phase;
 
-    if (phase == JOURNAL_NONE || j->size > sizeof(j->bytes))
+    if (phase == JOURNAL_NONE)
         return 0;
     cleanup_free struct vu_msg *m = calloc(1, sizeof(*m));
     if (!m)
         return -ENOMEM;
+    if (j->size > sizeof(j->bytes) || j->length > sizeof(m->head) + sizeof(m->bytes))
+        return -EPROTO; /* no worker of ours writes that */
     bool waiting = vu_msg_waiting(vu->conn_fd);
     if (phase == JOURNAL_SENDING && waiting) {
         set_phase(vu->journal, JOURNAL_NONE); /* it was sent: the front end has gone on */

@@ -94,8 +94,11 @@ static int load_queue(struct transfer *t)
         return -ENOMEM;
     if (head)
         a->head = head;
-    for (uint32_t i = 0; i < n; i++)
-        a->head[a->n++] = stream_get_u16(in);
+    for (uint32_t i = 0; i < n; i++) {
+        a->head[a->n] = stream_get_u16(in);
+        if (a->head[a->n++] >= RING_MAX_SIZE)
+            return -EPROTO; /* it would have no record; the ring's own size may come later */
+    }
     return stream_record_done(in);
 }
 
