@@ -45,7 +45,10 @@ client_file() {
         pending+=${pending:+,}volume-client-$n
     done
     # Writes need two of the three. Clients heal what they look up: the daemon for it wants a glusterd.
+    # Reads prefer the replica that is not killed under load: while one heals, GlusterFS serves old bytes from it now and
+    # then, to programs of the host itself too (gluster/glusterfs issue 840), and no layer above could tell.
     translator replicate cluster/replicate "option quorum-type auto" "option afr-pending-xattr $pending" \
+        "option read-subvolume volume-client-1" \
         "option data-self-heal on" "option metadata-self-heal on" "option entry-self-heal on" \
         "subvolumes volume-client-1 volume-client-2 volume-client-3"
 }
