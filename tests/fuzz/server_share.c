@@ -145,6 +145,11 @@ const char *share_open(void)
     return share.path;
 }
 
+int share_fd(void)
+{
+    return share.fd;
+}
+
 void share_enter(void)
 {
     struct rlimit limit = share.limit;

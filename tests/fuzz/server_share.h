@@ -27,6 +27,8 @@ enum host_op {
 
 /** share_open() - a tmpfs of our own with share/ and outside/ in it. Return: path of the share. */
 const char *share_open(void);
+/** share_fd() - of the share's directory, for the host's own business; not to be closed */
+int share_fd(void);
 /** share_enter(), share_leave() - limits, umask and cwd as servers like them, and as libFuzzer does */
 void share_enter(void);
 void share_leave(void);

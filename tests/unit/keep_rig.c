@@ -30,7 +30,8 @@ struct keep {
     void *region[KEEP_REGIONS];
     size_t bytes[KEEP_REGIONS];
     int to, from; /* a socket: worker to test */
-    bool resumes, is_worker;
+    bool resumes, is_worker, frozen;
+    unsigned used; /* no more of what follows has been */
     struct kept at[KEPT_MAX];
 };
 
@@ -75,12 +76,14 @@ static struct kept *find(struct keep *k, uint32_t kind, uint32_t index, bool roo
 {
     struct kept *free_one = NULL;
 
-    for (unsigned i = 0; i < KEPT_MAX; i++) {
+    for (unsigned i = 0; i < k->used; i++) {
         if (k->at[i].fd < 0)
             free_one = &k->at[i];
         else if (k->at[i].kind == kind && k->at[i].index == index)
             return &k->at[i];
     }
+    if (room && !free_one && k->used < KEPT_MAX)
+        free_one = &k->at[k->used++];
     return room ? free_one : NULL;
 }
 
@@ -159,6 +162,28 @@ void keep_rig_resumes(struct keep *k, bool resumes)
     k->resumes = resumes;
 }
 
+void keep_rig_freeze(struct keep *k, bool freeze)
+{
+    k->frozen = freeze;
+}
+
+void *keep_rig_region(struct keep *k, enum keep_region region)
+{
+    return k->region[region];
+}
+
+void keep_rig_wipe(struct keep *k)
+{
+    for (unsigned i = 0; i < k->used; i++) {
+        if (k->at[i].fd >= 0)
+            close(k->at[i].fd);
+        k->at[i].fd = -1;
+    }
+    k->used = 0;
+    for (unsigned r = 0; r < KEEP_REGIONS; r++)
+        assert_int_equal(madvise(k->region[r], k->bytes[r], MADV_REMOVE), 0);
+}
+
 unsigned keep_rig_count(const struct keep *k)
 {
     unsigned n = 0;
@@ -231,7 +256,7 @@ int keep_put(struct keep *k, enum keep_kind kind, uint32_t index, int fd)
 {
     struct message m = {1, kind, index};
 
-    if (!k)
+    if (!k || k->frozen)
         return 0;
     if (k->is_worker)
         return send_message(k, &m, fd);
@@ -245,7 +270,7 @@ void keep_drop(struct keep *k, enum keep_kind kind, uint32_t index)
 
     if (k && k->is_worker)
         send_message(k, &m, -1);
-    else if (k)
+    else if (k && !k->frozen)
         apply(k, &m, -1);
 }
 

@@ -24,6 +24,12 @@ int keep_rig_kill(struct keep *k, pid_t worker);
 int keep_rig_wait(struct keep *k, pid_t worker);
 /** keep_rig_resumes() - from now on this process is the next worker */
 void keep_rig_resumes(struct keep *k, bool resumes);
+/** keep_rig_freeze() - until it is called again keep_put() and keep_drop() change nothing */
+void keep_rig_freeze(struct keep *k, bool freeze);
+/** keep_rig_region() - where a region lies */
+void *keep_rig_region(struct keep *k, enum keep_region region);
+/** keep_rig_wipe() - nothing is kept any more: regions are zeros, descriptors closed */
+void keep_rig_wipe(struct keep *k);
 /** keep_rig_count() - descriptors that are kept */
 unsigned keep_rig_count(const struct keep *k);
 

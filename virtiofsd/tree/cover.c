@@ -24,7 +24,7 @@ static struct inode *peek(struct tree *t, uint64_t id)
     uint32_t slot = (uint32_t)id;
     struct inode *inode = NULL;
 
-    if (slot != 0 && slot < MAX_SLOTS)
+    if (slot_is_used(t, slot))
         inode = slot_inode(t, slot);
     if (inode && (atomic_load_explicit(&inode->refs, memory_order_acquire) == 0 ||
                   atomic_load_explicit(&inode->gen, memory_order_relaxed) != id >> 32))

@@ -24,7 +24,9 @@ static void count_lookup(struct inode *inode)
 {
     if (inode->nlookup == 0)
         inode_ref(inode);
-    __atomic_store_n(&inode->nlookup, inode->nlookup + 1, __ATOMIC_RELEASE);
+    /* So many only a migration claims; the inode is known until the session ends then. */
+    if (inode->nlookup < UINT64_MAX)
+        __atomic_store_n(&inode->nlookup, inode->nlookup + 1, __ATOMIC_RELEASE);
 }
 
 /* On the way up from @from: who has @top for a parent? A reference, or NULL when @top is not above @from. */

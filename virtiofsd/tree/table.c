@@ -119,7 +119,7 @@ struct inode *inode_get(struct tree *t, uint64_t id)
 {
     uint32_t slot = (uint32_t)id;
 
-    if (slot == 0 || slot >= MAX_SLOTS)
+    if (!slot_is_used(t, slot))
         return NULL;
     struct inode *inode = slot_inode(t, slot);
     if (!inode_try_ref(inode))
@@ -269,6 +269,7 @@ static uint32_t slot_extend(struct tree *t)
     struct inode *inode = slot_inode(t, slot);
     inode->slot = slot;
     inode->nlookup = 0;
+    atomic_store_explicit(&inode->refs, 0, memory_order_relaxed);
     /* Zeros in memory that is new; but what was kept may be anything. */
     place_set(inode, (struct place){0, 0});
     inode->handle = 0;

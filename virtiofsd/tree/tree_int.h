@@ -132,6 +132,11 @@ static inline struct inode *slot_inode(struct tree *t, uint32_t slot)
 {
     return &t->at[slot];
 }
+/* Is it one that has been used? What lies behind is nobody's, and may hold anything after a resume. */
+static inline bool slot_is_used(struct tree *t, uint32_t slot)
+{
+    return slot != 0 && slot < atomic_load_explicit(&t->head->n_slots, memory_order_acquire);
+}
 static inline uint32_t inode_slot(const struct inode *inode)
 {
     return inode->slot;

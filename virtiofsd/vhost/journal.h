@@ -47,14 +47,14 @@ struct journal_mem {
 struct journal_ring {
     uint64_t desc, avail, used, used_gpa;
     uint32_t size;
-    bool used_logged, started, enabled;
+    uint8_t used_logged, started, enabled; /* bytes: what is read may be any number */
 };
 
 /* What messages change (resume.c). */
 struct journal_state {
     uint64_t features, proto_features;
     struct vu_log log;
-    bool session, logs;
+    uint8_t session, logs;
     uint32_t n_mem;
     struct journal_mem mem[MEM_MAX_REGIONS];
     struct journal_ring ring[VU_MAX_QUEUES];
