@@ -352,7 +352,7 @@ int main(int argc, char **argv)
 
     if (what == CONF_DONE)
         return EXIT_SUCCESS;
-    if (what < 0)
+    if (what != CONF_RUN)
         return EXIT_FAILURE;
     d.share = calloc(d.conf.n, sizeof(*d.share));
     if (!d.share)

@@ -51,8 +51,6 @@
 #define BURY_MS      10000
 #define LISTEN_START 3 /* sd_listen_fds(3) */
 
-extern char **environ;
-
 struct worker_process {
     pid_t pid;  /* 0: none */
     int fd;     /* channel */

@@ -293,7 +293,7 @@ static bool holds_in_inode(struct srv_req *rq, uint64_t at, const struct ring_se
 int64_t replay_appending(struct srv_req *rq, int fd, const struct ring_seg *seg, uint32_t n_seg,
                          uint64_t n)
 {
-    uint64_t size;
+    uint64_t size = 0;
 
     if (!records(rq))
         return 0;
@@ -314,7 +314,7 @@ int64_t replay_appending(struct srv_req *rq, int fd, const struct ring_seg *seg,
 
 int replay_shifting(struct srv_req *rq, int fd, uint32_t mode, uint64_t len)
 {
-    uint64_t size;
+    uint64_t size = 0;
 
     if (!records(rq) || !(mode & (FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_INSERT_RANGE)))
         return REPLAY_DO;
@@ -341,7 +341,9 @@ int replay_set(struct srv_req *rq, int r, const char *path, const char *name, co
     if (r != -EEXIST || !is_replay(rq))
         return r;
     uint8_t *has = thread_out(rq->t, len + 1);
-    ssize_t n = has ? getxattr(path, name, has, len + 1) : -1;
+    if (!has)
+        return r;
+    ssize_t n = getxattr(path, name, has, len + 1);
     return n == (ssize_t)len && memcmp(has, value, len) == 0 ? 0 : r;
 }
 

@@ -77,7 +77,7 @@ static int find_by_name(const struct tree_import *im, const struct tree_moved *m
         r = name_statx(dir->fd, m->name, &stx);
     if (r == 0)
         r = identify(im->t, parent->mount, &stx, -1, dir->fd, m->name, id);
-    return r < 0 ? r : compare(im, m, id);
+    return r ? r : compare(im, m, id);
 }
 
 /* Does the kernel show what @fd is open on inside the share? Also if its name has gone. */

@@ -96,8 +96,7 @@ static int stamp_from_handle(int fd, int dirfd, const char *name, uint64_t *stam
     struct fhandle h;
     int r = fd >= 0 ? fhandle_get(fd, "", &h) : fhandle_get(dirfd, name, &h);
 
-    if (r == 0)
-        *stamp = fhandle_hash(&h);
+    *stamp = r == 0 ? fhandle_hash(&h) : 0;
     return r;
 }
 
