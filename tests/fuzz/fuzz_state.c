@@ -9,7 +9,7 @@
  *   A stream, as a migration brings it: a byte of flags, then records, each with its kind (u8), its length (u16) and its
  *   bytes. The head is put before them, and an end with the right count and checksum behind, unless a flag
  *   wants otherwise. A file handle of one byte is replaced by the real one of a path, inside the share or outside.
- *   What loads must be savable, and what was saved must load again.
+ *   What loads must be saveable, and what was saved must load again.
  *
  *   Kept regions, as the next worker finds them: a guest's life of a few requests (the second byte leaves
  *   parts of it out), and what the device notes of it; then the worker "ends", and the rest of the input is written over what it

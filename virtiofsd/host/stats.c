@@ -218,7 +218,7 @@ static char *make_text(struct stats *stats, size_t *len)
     FILE *f = source ? open_memstream(&text, len) : NULL;
 
     if (!f)
-        return NULL;
+        return NULL; /* cppcheck-suppress memleak ; `source` frees itself */
     if (!stats->first)
         source[i++] = source_of(stats);
     for (const struct stats *s = stats->first; s; s = s->next)

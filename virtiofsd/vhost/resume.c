@@ -167,14 +167,12 @@ int resume_handled(struct vu *vu, struct vu_msg *m)
 int resume_finish_message(struct vu *vu)
 {
     struct journal_message *j = &vu->journal->message;
-    uint32_t phase = j->phase;
+    uint32_t phase = j->phase, size = j->size;
+    struct vu_msg m = {.length = j->length};
 
     if (phase == JOURNAL_NONE)
         return 0;
-    cleanup_free struct vu_msg *m = calloc(1, sizeof(*m));
-    if (!m)
-        return -ENOMEM;
-    if (j->size > sizeof(j->bytes) || j->length > sizeof(m->head) + sizeof(m->bytes))
+    if (size > sizeof(j->bytes) || m.length > sizeof(m.head) + sizeof(m.bytes))
         return -EPROTO; /* no worker of ours writes that */
     bool waiting = vu_msg_waiting(vu->conn_fd);
     if (phase == JOURNAL_SENDING && waiting) {
@@ -182,14 +180,13 @@ int resume_finish_message(struct vu *vu)
         return 0;
     }
     /* Who waits for an answer sends nothing: what is there is the request itself. */
-    m->peeked = waiting;
-    m->length = j->length;
-    int err = vu_msg_consume(vu->conn_fd, m);
+    m.peeked = waiting;
+    int err = vu_msg_consume(vu->conn_fd, &m);
     if (err < 0)
         return err;
-    m->head = j->request;
-    memcpy(m->bytes, j->bytes, j->size);
-    err = vu_msg_reply(vu->conn_fd, vu->stop_fd, m, j->size);
+    m.head = j->request;
+    memcpy(m.bytes, j->bytes, size);
+    err = vu_msg_reply(vu->conn_fd, vu->stop_fd, &m, size);
     set_phase(vu->journal, JOURNAL_NONE);
     return err;
 }
