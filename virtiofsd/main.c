@@ -374,6 +374,8 @@ int main(int argc, char **argv)
     if (keep_fd >= 0 && check("supervisor", be_worker(&d, keep_fd)) < 0)
         return EXIT_FAILURE;
     err = start(&d);
+    if (err && d.worker)
+        _exit(EXIT_FAILURE); /* its queues may run already; what it went on with is the next one's */
     if (!err) {
         say_ready(&d);
         err = serve(&d);

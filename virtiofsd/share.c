@@ -129,9 +129,9 @@ int share_resume(struct share *s)
 
 void share_stop(struct share *s)
 {
-    if (s->vu)
-        vu_free(s->vu);
+    /* First the server: its threads (locks, changes) may be behind the last step of giving a chain back. */
     server_free(s->server);
+    vu_free(s->vu);
     struct keep *keep = s->keep;
     share_init(s, s->conf);
     s->keep = keep;
