@@ -8,13 +8,19 @@
  * last twentieth shows whether it slows down. A peer that fails on the way is reported with the number
  * that it reached.
  *
+ * Then names are looked up again, some of the first 10,000 and some of all, in turn, in an order by chance that is the
+ * same for the daemon and for the bare host calls (statx in a directory that is open). What of the daemon's
+ * CPU time is left without the host's is its own: its table of inodes must not slow it down.
+ *
  * Ownership and locks: none of its own.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -23,6 +29,9 @@
 #include "virtiofsd/host/cleanup.h"
 
 #define PER_DIR 1000u
+#define FEW     10000u
+#define TURNS   5u      /* of which the median counts */
+#define LOOKUPS 200000u /* in a turn */
 
 static double now(void)
 {
@@ -94,6 +103,150 @@ static int look_all_up(struct peer *p, struct walk *w)
     return 0;
 }
 
+/* ---- looking up again -------------------------------------------------------------------------- */
+
+struct again {
+    struct peer *p;
+    uint64_t n; /* files that are known */
+    uint64_t *dir;
+    int *dir_fd;
+    char name[PER_DIR][8];
+    struct flight flight[MAX_DEPTH];
+};
+
+static uint64_t next_file(uint32_t *random, uint64_t n)
+{
+    *random ^= *random << 13;
+    *random ^= *random >> 17;
+    *random ^= *random << 5;
+    return *random % n;
+}
+
+static int open_dirs(struct again *a, const char *share)
+{
+    cleanup_close int root = open(share, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    struct rlimit rl;
+    struct fuse_entry_out e;
+    char name[32];
+    int err = root < 0 ? -errno : 0;
+
+    if (getrlimit(RLIMIT_NOFILE, &rl) == 0) {
+        rl.rlim_cur = rl.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &rl);
+    }
+    for (uint64_t d = 0; err == 0 && d < a->n / PER_DIR; d++) {
+        snprintf(name, sizeof(name), "d%05" PRIu64, d);
+        err = fc_lookup(&a->p->c, FC_ROOT, name, &e);
+        a->dir[d] = e.nodeid;
+        a->dir_fd[d] = openat(root, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (a->dir_fd[d] < 0 && err == 0)
+            err = -errno;
+    }
+    for (unsigned i = 0; err == 0 && i < MAX_DEPTH; i++)
+        err = fe_req_init(a->p->fe, &a->flight[i].req, 256, 256);
+    for (unsigned i = 0; i < PER_DIR; i++)
+        snprintf(a->name[i], sizeof(a->name[i]), "f%05u", i);
+    return err;
+}
+
+/* Seconds of the daemon's CPU time, or negative errno. */
+static double ask_daemon(struct again *a, uint64_t of)
+{
+    struct cost begun, total = {0};
+    uint32_t random = 1;
+    int err = 0;
+
+    cost_begin(a->p, &begun);
+    for (unsigned done = 0; done < LOOKUPS && err == 0; done += MAX_DEPTH) {
+        for (unsigned i = 0; i < MAX_DEPTH && err == 0; i++) {
+            uint64_t file = next_file(&random, of);
+            const char *name = a->name[file % PER_DIR];
+            const struct fc_part part = {name, strlen(name) + 1};
+            struct flight *f = &a->flight[i];
+            f->unique = fc_build(&a->p->c, &f->req, FUSE_LOOKUP, a->dir[file / PER_DIR], &part, 1,
+                                 sizeof(struct fuse_entry_out));
+            err = fe_submit(a->p->fe, FE_REQUESTS, &f->req, i + 1 < MAX_DEPTH);
+        }
+        for (unsigned i = 0; i < MAX_DEPTH && err == 0; i++)
+            fe_reap(a->p->fe, FE_REQUESTS, true, &err);
+        for (unsigned i = 0; i < MAX_DEPTH && err == 0; i++) {
+            ssize_t r = fc_result(&a->flight[i].req, a->flight[i].unique);
+            err = r < 0 ? (int)r : 0;
+        }
+    }
+    cost_end(a->p, &begun, &total);
+    return err < 0 ? err : total.cpu;
+}
+
+/* Seconds of our own CPU time for the same files. */
+static double ask_host(struct again *a, uint64_t of)
+{
+    const unsigned mask = STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID;
+    struct cost begun, total = {0};
+    uint32_t random = 1;
+    struct statx stx;
+
+    cost_begin(a->p, &begun);
+    for (unsigned done = 0; done < LOOKUPS; done++) {
+        uint64_t file = next_file(&random, of);
+        if (statx(a->dir_fd[file / PER_DIR], a->name[file % PER_DIR],
+                  AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, mask, &stx) < 0)
+            return -errno;
+    }
+    cost_end(a->p, &begun, &total);
+    return total.client;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    const double *x = a, *y = b;
+
+    return *x < *y ? -1 : *x > *y;
+}
+
+static void look_up_again(struct again *a)
+{
+    double few[TURNS], all[TURNS], host_few[TURNS], host_all[TURNS];
+    double *of[] = {few, all, host_few, host_all};
+
+    for (unsigned turn = 0; turn < TURNS; turn++) {
+        few[turn] = ask_daemon(a, FEW);
+        all[turn] = ask_daemon(a, a->n);
+        host_few[turn] = ask_host(a, FEW);
+        host_all[turn] = ask_host(a, a->n);
+    }
+    printf("again %s %" PRIu64, a->p->name, a->n);
+    for (unsigned i = 0; i < 4; i++) {
+        qsort(of[i], TURNS, sizeof(double), by_size);
+        printf(" %.0f", of[i][0] < 0 ? -1 : of[i][TURNS / 2] / LOOKUPS * 1e9);
+    }
+    printf("\n");
+    fflush(stdout);
+}
+
+static void measure_again(struct peer *p, const char *share, uint64_t n)
+{
+    cleanup_free struct again *a = calloc(1, sizeof(*a));
+    cleanup_free uint64_t *dir = calloc(n / PER_DIR, sizeof(*dir));
+    cleanup_free int *fd = calloc(n / PER_DIR, sizeof(*fd));
+
+    if (!a || !dir || !fd)
+        return;
+    a->p = p;
+    a->n = n;
+    a->dir = dir;
+    a->dir_fd = fd;
+    int err = open_dirs(a, share);
+    if (err == 0)
+        look_up_again(a);
+    else
+        printf("dead %s again %d\n", p->name, -err);
+    for (uint64_t d = 0; d < n / PER_DIR; d++) {
+        if (fd[d] > 0)
+            close(fd[d]);
+    }
+}
+
 void measure_inodes(struct peer *p, const char *share, uint64_t n)
 {
     struct walk w = {.wanted = n / PER_DIR * PER_DIR};
@@ -112,4 +265,6 @@ void measure_inodes(struct peer *p, const char *share, uint64_t n)
            w.first > 0 ? (double)(w.wanted / 20) / w.first : 0,
            w.last > 0 ? (double)(w.wanted / 20) / w.last : 0, -err);
     fflush(stdout);
+    if (err == 0 && w.reached > FEW)
+        measure_again(p, share, w.reached);
 }

@@ -42,6 +42,7 @@ class Results:
         self.syscalls = {}  # (workload, peer) -> calls an operation
         self.idle = {}  # peer -> CPU seconds a second
         self.inodes = {}  # peer -> dict
+        self.again = {}  # peer -> dict: ns of CPU for a lookup
         self.peers = []
         self.features = {}
         self.dead = []
@@ -61,6 +62,8 @@ class Results:
         elif kind == "inodes":
             self.inodes[f[0]] = dict(reached=int(f[1]), wanted=int(f[2]), bytes=float(f[3]),
                                      first=float(f[4]), last=float(f[5]), error=int(f[6]))
+        elif kind == "again":
+            self.again[f[0]] = dict(zip(("n", "few", "all", "host_few", "host_all"), map(int, f[1:6])))
         elif kind == "dead":
             self.dead.append((f[0], f[1], int(f[2])))
 
@@ -176,5 +179,8 @@ def print_table(results):
         print(f"inodes: {peer}: {i['reached']} of {i['wanted']} looked up, {i['bytes']:.0f} bytes each, "
               f"{i['first']:.0f} lookups/s at first, {i['last']:.0f} at last"
               + (f", then errno {i['error']}" if i["error"] else ""))
+    for peer, a in results.again.items():
+        few, many = a["few"] - a["host_few"], a["all"] - a["host_all"]
+        print(f"looking up again: {peer}: {few} ns of CPU beside the host's calls among 10,000, {many} among {a['n']}")
     for peer, during, err in results.dead:
         print(f"FAILED: {peer} during {during}: errno {err}")

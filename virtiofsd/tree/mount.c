@@ -296,6 +296,19 @@ static void record_mount(struct mounts *ms, uint32_t index, const struct mount *
     atomic_store_explicit(&ms->kept->n, index + 1, memory_order_release);
 }
 
+/* Descriptors that vouched for identities have gone with their process. */
+static void say_what_is_lost(struct mounts *ms)
+{
+    bool lost = false;
+
+    for (uint32_t i = 0; i < ms->n; i++)
+        lost |= mount_at(ms, (uint16_t)i)->stamp == STAMP_NONE;
+    if (lost)
+        log_warn("a file system of the share tells files apart by their numbers alone (overlayfs "
+                 "and FUSE do): what the host moved or replaced while the daemon was replaced is "
+                 "stale in the guest until it looks there again");
+}
+
 int mounts_begin(struct mounts *ms)
 {
     uint32_t n = keep_resumes(ms->keep) ? atomic_load(&ms->kept->n) : 0;
@@ -321,6 +334,7 @@ int mounts_begin(struct mounts *ms)
         ms->n = i + 1;
     }
     ms->n_unmet = n;
+    say_what_is_lost(ms);
     return 0;
 }
 
