@@ -126,6 +126,8 @@ static bool refill(struct arena *a, struct lane *l)
                 "the names of what the guest knows fill all memory that there is for them");
             return false;
         }
+        if (at == REGION_LARGE / UNIT)
+            region_large_pages(a->base, REGION_BYTES, true);
     }
     l->run = at;
     l->run_end = at + units;
@@ -170,6 +172,8 @@ void arena_clear(struct arena *a)
 
     memset(a->lane, 0, sizeof(a->lane));
     atomic_store(&a->head->used, PAGE_UNITS);
+    if (used > REGION_LARGE / UNIT)
+        region_large_pages(a->base, REGION_BYTES, false);
     region_give_back(unit_at(a, PAGE_UNITS), (size_t)(used - PAGE_UNITS) * UNIT);
 }
 

@@ -5,6 +5,7 @@
 #ifndef VIOFS_REGION_H
 #define VIOFS_REGION_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -30,6 +31,18 @@ static inline void region_give_back(void *from, size_t bytes)
     if (madvise((void *)first, last - first, MADV_REMOVE) < 0 &&
         madvise((void *)first, last - first, MADV_DONTNEED) < 0)
         memset((void *)first, 0, last - first);
+}
+
+/*
+ * A table that is looked into at random costs a walk of the page tables at each look, which in a virtual machine
+ * is two. From here on it is worth large pages, of which the last one is half empty; not before.
+ */
+#define REGION_LARGE ((size_t)8 << 20)
+
+/** region_large_pages() - a region of which REGION_LARGE bytes are in use. Only a wish; memfds mostly have none. */
+static inline void region_large_pages(void *region, size_t bytes, bool wanted)
+{
+    madvise(region, bytes, wanted ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 }
 
 #ifndef MADV_POPULATE_WRITE

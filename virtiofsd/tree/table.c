@@ -32,6 +32,7 @@
 #define NEAR_BITS       8
 #define NEAR_MASK       ((1u << NEAR_BITS) - 1)
 #define TABLE_VERSION   1u
+#define REGION_BYTES    (sizeof(struct inode) * (size_t)MAX_SLOTS)
 
 uint64_t inode_id(const struct inode *inode)
 {
@@ -266,6 +267,8 @@ static uint32_t slot_extend(struct tree *t)
         log_warn_limited("the guest knows %u inodes and may not know more", slot);
         return 0;
     }
+    if (slot == REGION_LARGE / sizeof(struct inode))
+        region_large_pages(t->head, REGION_BYTES, true);
     struct inode *inode = slot_inode(t, slot);
     inode->slot = slot;
     inode->nlookup = 0;
@@ -516,8 +519,7 @@ int table_init(struct tree *t)
 
     if (r < 0)
         return r;
-    t->head =
-        keep_map(t->p.keep, KEEP_INODES, sizeof(struct inode) * (size_t)MAX_SLOTS, TABLE_VERSION);
+    t->head = keep_map(t->p.keep, KEEP_INODES, REGION_BYTES, TABLE_VERSION);
     if (!t->head)
         return -errno;
     pthread_mutex_init(&t->alloc_lock, NULL);
@@ -562,6 +564,8 @@ static void table_shrink(struct tree *t)
         root->handle = 0;
         atomic_store_explicit(&t->head->n_slots, TREE_ROOT_ID + 1, memory_order_release);
         t->free_head = 0;
+        if (n > REGION_LARGE / sizeof(struct inode))
+            region_large_pages(t->head, REGION_BYTES, false);
         region_give_back(slot_inode(t, TREE_ROOT_ID + 1),
                          (size_t)(n - TREE_ROOT_ID - 1) * sizeof(struct inode));
         arena_clear(t->arena);
