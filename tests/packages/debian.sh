@@ -20,8 +20,11 @@ expected_contents() {
 /usr/share/doc/viofs-host/changelog.Debian.gz
 /usr/share/doc/viofs-host/changelog.gz
 /usr/share/doc/viofs-host/copyright
+/usr/share/doc/viofs-host/examples/grafana-dashboard.json
 /usr/share/doc/viofs-host/examples/share.conf
+/usr/share/doc/viofs-host/examples/shares.conf
 /usr/share/doc/viofs-host/host.md.gz
+/usr/share/doc/viofs-host/operations.md.gz
 /usr/share/lintian/overrides/viofs-host
 /usr/share/man/man8/virtiofsd.8.gz
 /usr/share/qemu/vhost-user/60-viofs-virtiofsd.json
