@@ -375,7 +375,7 @@ int main(int argc, char **argv)
         return EXIT_FAILURE;
     err = start(&d);
     if (err && d.worker)
-        _exit(EXIT_FAILURE); /* its queues may run already; what it went on with is the next one's */
+        _exit(EXIT_FAILURE); /* its queues may run already; the next one goes on with the rest */
     if (!err) {
         say_ready(&d);
         err = serve(&d);
