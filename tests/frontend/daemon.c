@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <grp.h>
 #include <limits.h>
 #include <poll.h>
 #include <sched.h>
@@ -94,6 +95,8 @@ static int make_dirs(struct daemon *d, const struct daemon_options *o)
         return -errno;
     snprintf(d->socket, sizeof(d->socket), "%s/sock", d->dir);
     snprintf(d->log, sizeof(d->log), "%s/log", d->dir);
+    if (o->user && chown(d->dir, o->user, o->user) < 0)
+        return -errno;
     d->own_share = !o->share;
     if (!d->own_share) {
         if (strlen(o->share) >= sizeof(d->share))
@@ -102,7 +105,9 @@ static int make_dirs(struct daemon *d, const struct daemon_options *o)
         return 0;
     }
     snprintf(d->share, sizeof(d->share), "%s/share", d->dir);
-    return mkdir(d->share, 0755) < 0 ? -errno : 0;
+    if (mkdir(d->share, 0755) < 0 || (o->user && chown(d->share, o->user, o->user) < 0))
+        return -errno;
+    return 0;
 }
 
 /* In the child: never returns. */
@@ -112,7 +117,12 @@ static _Noreturn void become_daemon(const struct daemon *d, char **args,
     int log = open(d->log, O_WRONLY | O_CREAT | O_APPEND, 0644);
     int null = open("/dev/null", O_RDONLY);
 
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    int program = o->user ? open(args[0], O_PATH | O_CLOEXEC) : -1;
+
+    if (o->user && (setgroups(0, NULL) < 0 || setresgid(o->user, o->user, o->user) < 0 ||
+                    setresuid(o->user, o->user, o->user) < 0))
+        _exit(126);
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* another user's process would not have it any more */
     if (getppid() != parent)
         _exit(126);
     dup2(null, STDIN_FILENO);
@@ -134,7 +144,10 @@ static _Noreturn void become_daemon(const struct daemon *d, char **args,
 
         setrlimit(RLIMIT_NOFILE, &l);
     }
-    execvp(args[0], args);
+    if (o->user) /* it may lie where this user may not go */
+        fexecve(program, args, environ);
+    else
+        execvp(args[0], args);
     dprintf(STDERR_FILENO, "exec %s: %s\n", args[0], strerror(errno));
     _exit(127);
 }

@@ -30,6 +30,7 @@ struct daemon_options {
     const char *parent; /* where the work directory goes; NULL: /dev/shm, else /tmp */
     int cpu;            /* pin to CPU cpu-1; 0: do not pin */
     long nofile;        /* RLIMIT_NOFILE, soft and hard; 0: leave */
+    unsigned user;      /* become this user and group first, of no other; 0: stay */
     bool no_wait;       /* return without waiting for the socket */
 };
 

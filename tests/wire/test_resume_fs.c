@@ -5,93 +5,17 @@
  * These file systems give no handles that lead to a file again, and no birth time that stays. The next worker goes by name, number
  * and type; what cannot be found that way is stale until the guest looks it up, and the log says so beforehand.
  */
-#include "tests/wire/wire.h"
+#include "tests/wire/ground.h"
 
 #include <signal.h>
-#include <sys/mount.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 
 #define LOCKS "-o", "posix_lock,flock"
 
-struct ground {
-    const char *base;
-    char share[64];
-    pid_t server; /* of FUSE; 0: none */
-};
-
-static void overlay(struct ground *g)
-{
-    char options[256], path[80];
-
-    for (const char *const *dir = (const char *const[]){"lower", "upper", "work", NULL}; *dir;
-         dir++) {
-        snprintf(path, sizeof(path), "%s/%s", g->base, *dir);
-        assert_ok(mkdir(path, 0755));
-    }
-    snprintf(path, sizeof(path), "%s/lower/low", g->base); /* copied up when it is written */
-    int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
-    assert_true(fd >= 0 && write(fd, "lower text", 10) == 10);
-    close(fd);
-    snprintf(options, sizeof(options), "lowerdir=%s/lower,upperdir=%s/upper,workdir=%s/work",
-             g->base, g->base, g->base);
-    if (mount("overlay", g->share, "overlay", 0, options) < 0)
-        skip();
-}
-
-static void fuse(struct ground *g)
-{
-    struct stat under, over;
-    char below[80], low[100];
-
-    snprintf(below, sizeof(below), "%s/below", g->base);
-    assert_ok(mkdir(below, 0755));
-    snprintf(low, sizeof(low), "%s/low", below);
-    int fd = open(low, O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
-    assert_true(fd >= 0 && write(fd, "lower text", 10) == 10);
-    close(fd);
-    assert_ok(stat(g->share, &under));
-    g->server = fork();
-    assert_true(g->server >= 0);
-    if (g->server == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        execlp("bindfs", "bindfs", "-f", "-o", "attr_timeout=0,entry_timeout=0", below, g->share,
-               NULL);
-        _exit(127);
-    }
-    for (unsigned i = 0; i < PATIENCE_MS; i++) {
-        if (waitpid(g->server, NULL, WNOHANG) == g->server)
-            skip(); /* there is no FUSE here */
-        assert_ok(stat(g->share, &over));
-        if (over.st_dev != under.st_dev)
-            return;
-        usleep(1000);
-    }
-    fail_msg("bindfs does not serve");
-}
-
 static struct wire *up_on(struct ground *g, void (*mount_it)(struct ground *))
 {
-    *g = (struct ground){.base = private_tmpfs("size=16m")};
-    if (!g->base)
-        skip();
-    snprintf(g->share, sizeof(g->share), "%s/share", g->base);
-    assert_ok(mkdir(g->share, 0755));
-    mount_it(g);
+    ground_lay(g, "", mount_it);
     return wire_start(&(struct wire_options){
         .args = (const char *const[]){"--supervise", LOCKS, NULL}, .daemon = {.share = g->share}});
-}
-
-static void take_down(struct ground *g, struct wire *w)
-{
-    wire_disconnect(w);
-    assert_int_equal(daemon_wait(&w->d, PATIENCE_MS, &(int){0}), 0);
-    w->ended = true;
-    assert_ok(umount2(g->share, MNT_DETACH));
-    if (g->server > 0)
-        waitpid(g->server, NULL, 0);
-    umount2(g->base, MNT_DETACH);
-    rmdir(g->base);
 }
 
 static void kill_worker(struct wire *w)
@@ -130,20 +54,20 @@ static void test_guest_on_overlayfs_goes_on_behind_a_killed_worker(void **state)
 {
     (void)state;
     struct ground g;
-    struct wire *w = up_on(&g, overlay);
+    struct wire *w = up_on(&g, ground_overlay);
 
     goes_on(w);
-    take_down(&g, w);
+    ground_clear(&g, w);
 }
 
 static void test_guest_on_fuse_goes_on_behind_a_killed_worker(void **state)
 {
     (void)state;
     struct ground g;
-    struct wire *w = up_on(&g, fuse);
+    struct wire *w = up_on(&g, ground_fuse);
 
     goes_on(w);
-    take_down(&g, w);
+    ground_clear(&g, w);
 }
 
 /* Return: what the guest reads of an open file that it has deleted, behind a killed worker. */
@@ -163,12 +87,12 @@ static void test_open_file_that_was_deleted_is_kept_on_overlayfs(void **state)
 {
     (void)state;
     struct ground g;
-    struct wire *w = up_on(&g, overlay);
+    struct wire *w = up_on(&g, ground_overlay);
     char text[16] = "";
 
     assert_int_equal(read_deleted(w, text), 7);
     assert_string_equal(text, "no name");
-    take_down(&g, w);
+    ground_clear(&g, w);
 }
 
 /* Its server removes the file when nobody has it open any more; what the supervisor has is not open there. */
@@ -176,13 +100,13 @@ static void test_open_file_that_was_deleted_is_lost_on_fuse_and_the_log_says_so(
 {
     (void)state;
     struct ground g;
-    struct wire *w = up_on(&g, fuse);
+    struct wire *w = up_on(&g, ground_fuse);
     char text[16] = "";
 
     assert_errno(read_deleted(w, text), EBADF);
     assert_true(daemon_log_has(&w->d, "cannot be opened again", PATIENCE_MS));
     wire_alive(w);
-    take_down(&g, w);
+    ground_clear(&g, w);
 }
 
 /* ---- what does not ------------------------------------------------------------------------------ */
@@ -207,14 +131,14 @@ static void moved_meanwhile(struct ground *g, struct wire *w)
     assert_int_equal(fc_read(&w->c, f, fh, text, 10, 0), 10);
     assert_string_equal(text, "0123456789");
     assert_int_equal(node(w, FC_ROOT, "f"), other);
-    take_down(g, w);
+    ground_clear(g, w);
 }
 
 static void test_file_that_the_host_moves_on_overlayfs_is_stale_until_it_is_looked_up(void **state)
 {
     (void)state;
     struct ground g;
-    struct wire *w = up_on(&g, overlay);
+    struct wire *w = up_on(&g, ground_overlay);
 
     moved_meanwhile(&g, w);
 }
@@ -223,7 +147,7 @@ static void test_file_that_the_host_moves_on_fuse_is_stale_until_it_is_looked_up
 {
     (void)state;
     struct ground g;
-    struct wire *w = up_on(&g, fuse);
+    struct wire *w = up_on(&g, ground_fuse);
 
     moved_meanwhile(&g, w);
 }
