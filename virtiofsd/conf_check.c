@@ -135,9 +135,6 @@ static int check_share(struct conf_reader *r)
         return complain(r, "keep-listening",
                         "several shares always wait for the next guest: leave it out");
     c->keep_listening = true;
-    if (c->supervise)
-        return complain(r, "supervise",
-                        "a supervisor has one share so far: give this one a process of its own");
     if (c->watch == WATCH_FANOTIFY)
         return complain(r, "watch",
                         "fanotify is for a share with a process of its own: use inotify here");

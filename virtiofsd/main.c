@@ -58,6 +58,7 @@ struct daemon {
     struct pool *pool;
     struct keep_worker *worker; /* of a supervisor; NULL: there is none */
     struct hub *hub;            /* NULL: one share without a name, which runs by itself */
+    struct serving serving;     /* of a worker: all that */
     int notify_fd;              /* service manager, or -1 */
     int ready_fd;               /* to the process that --daemonize keeps waiting, or -1 */
 };
@@ -283,7 +284,8 @@ static int start(struct daemon *d)
         return err;
     stop_all = d->hub;
     stop_this = d->share[0].vu;
-    if (d->worker && (err = worker_take_turn(d->worker, &d->share[0], d->stats)) < 0)
+    d->serving = (struct serving){d->share, d->conf.n, d->hub, d->stats};
+    if (d->worker && (err = worker_take_turn(d->worker, &d->serving)) < 0)
         return err;
     if ((err = check("signals", on_ending_signals(on_signal))) < 0)
         return err;
@@ -334,13 +336,13 @@ static void supervisor_ready(void *ctx)
     say_ready(d);
 }
 
-/* Of a supervisor there is one share only (conf_check.c). */
 static int be_worker(struct daemon *d, int keep_fd)
 {
-    int err = keep_worker_new(&d->worker, keep_fd, 1);
+    int err = worker_begin(&d->worker, keep_fd, &d->conf);
 
-    d->share[0].keep = keep_of_share(d->worker, 0);
-    return err;
+    for (size_t i = 0; i < d->conf.n; i++)
+        d->share[i].keep = keep_of_share(d->worker, (unsigned)i);
+    return err == -EXDEV ? err : check("supervisor", err);
 }
 
 int main(int argc, char **argv)
@@ -369,9 +371,9 @@ int main(int argc, char **argv)
         return EXIT_FAILURE;
     if (process_conf(&d)->supervise && keep_fd < 0) {
         d.notify_fd = notify_open();
-        return supervise(process_conf(&d), argv, d.notify_fd, supervisor_ready, &d);
+        return supervise(&d.conf, argv, d.notify_fd, supervisor_ready, &d);
     }
-    if (keep_fd >= 0 && check("supervisor", be_worker(&d, keep_fd)) < 0)
+    if (keep_fd >= 0 && be_worker(&d, keep_fd) < 0)
         return EXIT_FAILURE;
     err = start(&d);
     if (err && d.worker)

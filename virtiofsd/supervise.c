@@ -11,44 +11,94 @@
 #include "supervise.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "host/cleanup.h"
 #include "host/log.h"
 #include "host/stats.h"
 #include "keep/supervisor.h"
+#include "vhost/hub.h"
 
 /* The sockets. Return: 0 or -errno (message printed). */
-static int open_sockets(const struct conf *conf, struct supervisor *sup)
+static int open_sockets(const struct conf_shares *shares, struct supervisor *sup)
 {
-    int fd = share_listen(conf);
+    const char *stats = shares->at[0].stats_socket;
+    int fd, err = 0;
 
-    if (fd < 0)
-        return fd;
-    int err = supervisor_keep(sup, 0, KEEP_LISTEN, fd);
-    if (err < 0 || !conf->stats_socket)
+    for (unsigned i = 0; i < shares->n && err == 0; i++) {
+        log_share(shares->at[i].name);
+        fd = share_listen(&shares->at[i]);
+        err = fd < 0 ? fd : supervisor_keep(sup, i, KEEP_LISTEN, fd);
+    }
+    log_share(NULL);
+    if (err < 0 || !stats)
         return err;
-    fd = stats_listen(conf->stats_socket);
+    fd = stats_listen(stats);
     if (fd < 0) {
-        log_error("--stats-socket: %s: %s; use a path that can be made there", conf->stats_socket,
+        log_error("--stats-socket: %s: %s; use a path that can be made there", stats,
                   strerror(-fd));
         return fd;
     }
     return supervisor_keep(sup, 0, KEEP_STATS, fd);
 }
 
-int supervise(const struct conf *conf, char **argv, int notify_fd, void (*ready)(void *ctx),
-              void *ctx)
+/*
+ * What a worker is told of systemd's sockets: that they are there, and whose they are. Return: how many, of which the
+ * names are in @names ("a:b", to be freed), or -ENOMEM.
+ */
+static int tell_activated(const struct conf_shares *shares, char **names)
 {
-    struct supervisor_params p = {
-        .activated = conf->activated, .notify_fd = notify_fd, .ready = ready, .ctx = ctx};
-    static struct supervisor *sup; /* until the process ends */
+    size_t room = 1;
+    int n = 0;
 
-    if (supervisor_new(&sup, argv, 1) < 0 || open_sockets(conf, sup) < 0)
+    for (size_t i = 0; i < shares->n; i++)
+        room += shares->at[i].name ? strlen(shares->at[i].name) + 1 : 0;
+    char *text = *names = calloc(1, room);
+    if (!text)
+        return -ENOMEM;
+    for (size_t i = 0; i < shares->n; i++) {
+        if (!shares->at[i].activated)
+            continue;
+        if (shares->at[i].name)
+            text += sprintf(text, "%s%s", n > 0 ? ":" : "", shares->at[i].name);
+        n++;
+    }
+    return n;
+}
+
+/* Return: 0 or -ENOMEM. */
+static int set_ids(const struct conf_shares *shares, uint64_t **ids)
+{
+    *ids = calloc(shares->n, sizeof(**ids));
+    for (size_t i = 0; *ids && i < shares->n; i++)
+        (*ids)[i] = keep_share_id(shares->at[i].name);
+    return *ids ? 0 : -ENOMEM;
+}
+
+int supervise(const struct conf_shares *shares, char **argv, int notify_fd,
+              void (*ready)(void *ctx), void *ctx)
+{
+    struct supervisor_params p = {.notify_fd = notify_fd, .ready = ready, .ctx = ctx};
+    static struct supervisor *sup; /* these until the process ends */
+    static char *names;
+    char number[16];
+    cleanup_free uint64_t *ids = NULL;
+    int n = tell_activated(shares, &names);
+
+    if (n < 0 || set_ids(shares, &ids) < 0) {
+        log_error("--supervise: %s", strerror(ENOMEM));
+        return EXIT_FAILURE;
+    }
+    snprintf(number, sizeof(number), "%d", n);
+    p.listen_fds = n > 0 ? number : NULL;
+    p.listen_names = *names ? names : NULL;
+    if (supervisor_new(&sup, argv, (unsigned)shares->n, ids) < 0 || open_sockets(shares, sup) < 0)
         return EXIT_FAILURE;
     /* Workers still start in the directory that relative paths are meant for. */
-    if (conf->daemonize && chdir("/") < 0) {
+    if (shares->at[0].daemonize && chdir("/") < 0) {
         log_error("--daemonize: /: %s", strerror(errno));
         return EXIT_FAILURE;
     }
@@ -57,22 +107,55 @@ int supervise(const struct conf *conf, char **argv, int notify_fd, void (*ready)
 
 /* ---- the worker ------------------------------------------------------------------------------ */
 
+int worker_begin(struct keep_worker **w, int fd, const struct conf_shares *shares)
+{
+    cleanup_free uint64_t *ids = NULL;
+    int err = set_ids(shares, &ids);
+
+    return err < 0 ? err : keep_worker_new(w, fd, (unsigned)shares->n, ids);
+}
+
 static void on_quiesce(void *ctx)
 {
-    vu_quiesce(((struct share *)ctx)->vu);
+    const struct serving *s = ctx;
+
+    if (s->hub)
+        hub_quiesce(s->hub);
+    else
+        vu_quiesce(s->share->vu);
 }
 
 static void on_lost(void *ctx)
 {
-    vu_stop_listening(((struct share *)ctx)->vu);
+    const struct serving *s = ctx;
+
+    if (s->hub)
+        hub_stop_listening(s->hub);
+    else
+        vu_stop_listening(s->share->vu);
 }
 
 static bool has_served(void *ctx)
 {
-    return vu_has_served(((struct share *)ctx)->vu);
+    const struct serving *s = ctx;
+
+    return s->hub ? hub_has_served(s->hub) : vu_has_served(s->share->vu);
 }
 
-int worker_take_turn(struct keep_worker *w, struct share *s, struct stats *stats)
+/* Each share its own. Return: 0 or -errno (message printed). */
+static int resume_all(const struct serving *s)
+{
+    int err = 0;
+
+    for (size_t i = 0; i < s->n && err == 0; i++) {
+        log_share(s->share[i].conf->name);
+        err = share_resume(&s->share[i]);
+    }
+    log_share(NULL);
+    return err;
+}
+
+int worker_take_turn(struct keep_worker *w, struct serving *s)
 {
     const struct keep_events events = {
         .ctx = s, .quiesce = on_quiesce, .lost = on_lost, .progress = has_served};
@@ -84,9 +167,9 @@ int worker_take_turn(struct keep_worker *w, struct share *s, struct stats *stats
         log_error("the supervisor does not hand over: %s", strerror(-err));
         return err;
     }
-    if (stats)
-        stats_adopt(stats, keep_take(s->keep, KEEP_STATS, 0));
-    if ((err = share_resume(s)) < 0)
+    if (s->stats)
+        stats_adopt(s->stats, keep_take(s->share[0].keep, KEEP_STATS, 0));
+    if ((err = resume_all(s)) < 0)
         return err;
     if ((err = keep_listen(w, &events)) < 0)
         log_error("the supervisor cannot be listened to: %s", strerror(-err));

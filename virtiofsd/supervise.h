@@ -8,6 +8,8 @@
 #include "keep/keep.h"
 #include "share.h"
 
+struct hub;
+
 /**
  * supervise() - be the supervisor: open what needs no worker, and start workers until the work is done
  * @argv:      of this process
@@ -15,14 +17,24 @@
  * @ready:     called once, when a guest can connect
  * Return: the exit status; messages printed.
  */
-int supervise(const struct conf *conf, char **argv, int notify_fd, void (*ready)(void *ctx),
-              void *ctx);
+int supervise(const struct conf_shares *shares, char **argv, int notify_fd,
+              void (*ready)(void *ctx), void *ctx);
+
+/** worker_begin() - be a worker; @fd leads to the supervisor and is taken over. Return: as keep_worker_new(). */
+int worker_begin(struct keep_worker **w, int fd, const struct conf_shares *shares);
+
+/* What a worker serves; lives as long as the process. */
+struct serving {
+    struct share *share;
+    size_t n;
+    struct hub *hub;     /* NULL: vu_run() of the only one */
+    struct stats *stats; /* gets its socket; NULL: none are kept */
+};
 
 /**
- * worker_take_turn() - the share is started: wait for our turn, and take over what another worker left
- * @stats: gets its socket; NULL: none are kept
+ * worker_take_turn() - the shares are started: wait for our turn, and take over what another worker left
  * Return: 0; -ECANCELED when we are not wanted any more; -errno (message printed).
  */
-int worker_take_turn(struct keep_worker *w, struct share *s, struct stats *stats);
+int worker_take_turn(struct keep_worker *w, struct serving *s);
 
 #endif

@@ -271,9 +271,9 @@ def daemonize_returns_1_when_the_start_fails_inside_the_sandbox(rig):
 # ---- sockets that others made -------------------------------------------------------------------------
 
 
-def listener(rig):
+def listener(rig, path=None):
     made = socket.socket(socket.AF_UNIX)
-    made.bind(rig.sock)
+    made.bind(path or rig.sock)
     made.listen(1)
     return made
 
@@ -299,16 +299,21 @@ def a_connected_socket_is_refused(rig):
     theirs.close()
 
 
-def start_as_systemd_does(rig, made, *args):
-    """Start the daemon with the socket as descriptor 3, in a process that knows its own number."""
+def start_as_systemd_does(rig, made, *args, names=None):
+    """Start the daemon with the sockets as descriptors from 3, in a process that knows its own number."""
+    sockets = list(made) if names else [made]
 
     def become_it():
-        os.dup2(made.fileno(), 3)
-        os.set_inheritable(3, True)
+        high = [fcntl.fcntl(one.fileno(), fcntl.F_DUPFD, 20) for one in sockets]
         os.dup2(log, 2)
-        os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
-        os.execve(VIRTIOFSD, [VIRTIOFSD, "--shared-dir", rig.share, *args, *OPTIONS],
-                  environment([], None))
+        for fd, one in enumerate(high, 3):
+            os.dup2(one, fd)
+            os.set_inheritable(fd, True)
+        os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(high)))
+        if names:
+            os.environ.update(LISTEN_FDNAMES=names)
+        share = [] if names else ["--shared-dir", rig.share]
+        os.execve(VIRTIOFSD, [VIRTIOFSD, *share, *args, *OPTIONS], environment([], None))
 
     log = os.open(os.path.join(rig.dir, "log"), os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
     pid = os.fork()
@@ -345,6 +350,42 @@ def a_socket_from_systemd_stands_in_for_that_of_a_file(rig):
     status, said = how_it_ended(rig, pid)
     assert status == 0, said
     made.close()
+
+
+def sockets_from_systemd_go_to_the_shares_that_have_their_names(rig):
+    """Also to every worker of a supervisor."""
+    config = os.path.join(rig.dir, "conf")
+    with open(config, "w", encoding="utf-8") as f:
+        f.write("".join(f"[share {name}]\nshared-dir = {rig.share}\n" for name in ("one", "own", "two")))
+        f.write(f"socket-path = {rig.sock}\n")
+    made = [listener(rig, os.path.join(rig.dir, name)) for name in ("own", "one")]
+    for more in [], ["--supervise"]:
+        pid = start_as_systemd_does(rig, made, "--config", config, *more, names="own:one")
+        for turn in range(2):
+            for path in rig.sock, os.path.join(rig.dir, "one"), os.path.join(rig.dir, "own"):
+                for _ in range(LIMIT * 20):
+                    with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
+                        rig.connect(path).close()
+                        break
+                    time.sleep(0.05)
+            if more and turn == 0:
+                os.kill(pid, signal.SIGUSR2)
+                await_in_log(rig, "the new worker (")
+        os.kill(pid, signal.SIGTERM)
+        status, said = how_it_ended(rig, pid)
+        assert status == 0 and "error:" not in said, said
+        assert said.count("share own: a front end has connected") >= 1 + len(more), said
+    for one in made:
+        one.close()
+
+
+def await_in_log(rig, text):
+    for _ in range(LIMIT * 20):
+        with open(os.path.join(rig.dir, "log"), encoding="utf-8") as log:
+            if text in log.read():
+                return
+        time.sleep(0.05)
+    raise AssertionError(f"the log has no {text}")
 
 
 def a_socket_that_is_no_unix_stream_is_refused(rig):
@@ -509,6 +550,7 @@ CHECKS = [
     libvirt_passes_a_listening_socket,
     a_connected_socket_is_refused,
     systemd_passes_a_listening_socket,
+    sockets_from_systemd_go_to_the_shares_that_have_their_names,
     a_socket_from_systemd_stands_in_for_that_of_a_file,
     a_socket_that_is_no_unix_stream_is_refused,
     a_full_log_holds_nothing_up,

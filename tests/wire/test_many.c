@@ -4,13 +4,11 @@
  *
  * Theory of operation
  *
- *   One daemon with a configuration file of N sections, each with its own directory and socket in one scratch
- *   directory, and a front end for as many of them as a test likes. What a single share does is tested by the other
- *   programs of this room (the tests named *_several).
+ *   See many_rig.h. What a single share does is tested by the other programs of this room (the tests named *_several).
  *
  *   VIOFS_SOAK=1: 1,000 idle shares instead of 200.
  */
-#include "tests/wire/wire.h"
+#include "tests/wire/many_rig.h"
 #include "virtiofsd/host/sanitize.h"
 
 #include <poll.h>
@@ -23,108 +21,6 @@
 #define PSS_BASE    (16u * 1024u)
 #define FLOOD_DEPTH 16u
 
-struct many {
-    struct daemon d;
-    char dir[64];
-    unsigned n;
-    struct fe **fe;
-    struct fc *c;
-};
-
-static struct many m;
-
-static const char *at(unsigned i, const char *what)
-{
-    static char path[4][128];
-    static unsigned turn;
-
-    turn = (turn + 1) % 4;
-    snprintf(path[turn], sizeof(path[0]), "%s/%s%u", m.dir, what, i);
-    return path[turn];
-}
-
-static void start(unsigned n, const char *first_lines, int cpu)
-{
-    char conf[96], mode[32];
-
-    m = (struct many){.n = n};
-    snprintf(m.dir, sizeof(m.dir), "/dev/shm/viofs-many.XXXXXX");
-    assert_non_null(mkdtemp(m.dir));
-    snprintf(conf, sizeof(conf), "%s/conf", m.dir);
-    FILE *f = fopen(conf, "we");
-    assert_non_null(f);
-    fprintf(f, "%s", first_lines);
-    for (unsigned i = 0; i < n; i++) {
-        assert_ok(mkdir(at(i, "d"), 0755));
-        fprintf(f, "[share s%u]\nshared-dir = %s\nsocket-path = %s\n", i, at(i, "d"), at(i, "s"));
-    }
-    fclose(f);
-    snprintf(mode, sizeof(mode), "--sandbox=%s", wire_sandbox());
-    const char *argv[] = {getenv("VIOFS_DAEMON"), "--config", conf, mode, NULL};
-    assert_ok(daemon_start(&m.d, argv, &(struct daemon_options){.no_wait = true, .cpu = cpu}));
-    for (int ms = 0; access(at(n - 1, "s"), F_OK) < 0 && ms < PATIENCE_MS; ms += 10)
-        poll(NULL, 0, 10);
-    m.fe = calloc(n, sizeof(struct fe *));
-    m.c = calloc(n, sizeof(struct fc));
-}
-
-static void join_as(unsigned i, const struct fe_options *o)
-{
-    assert_ok(fe_open(&m.fe[i], o, at(i, "s")));
-    assert_ok(fc_open(&m.c[i], m.fe[i], FE_REQUESTS));
-    assert_ok(fc_init(&m.c[i]));
-}
-
-static void join(unsigned i)
-{
-    join_as(i, &(struct fe_options){.memory = 4u << 20});
-}
-
-static void leave(unsigned i)
-{
-    if (m.fe[i])
-        fc_close(&m.c[i]);
-    fe_free(m.fe[i]);
-    m.fe[i] = NULL;
-}
-
-static void write_file(unsigned i, const char *name, const char *text)
-{
-    char path[256];
-
-    snprintf(path, sizeof(path), "%s/%s", at(i, "d"), name);
-    FILE *f = fopen(path, "we");
-    assert_non_null(f);
-    fputs(text, f);
-    fclose(f);
-}
-
-static int teardown(void **state)
-{
-    char command[128];
-    int status = 0;
-    bool good = true;
-
-    (void)state;
-    for (unsigned i = 0; i < m.n; i++)
-        leave(i);
-    daemon_kill(&m.d, SIGTERM);
-    if (daemon_wait(&m.d, PATIENCE_MS, &status) < 0 || !WIFEXITED(status) || WEXITSTATUS(status)) {
-        char *log = daemon_log(&m.d);
-        print_error("the daemon does not end well (0x%x); its log:\n%s\n", (unsigned)status,
-                    log ? log : "");
-        free(log);
-        good = false;
-    }
-    good = !daemon_complained(&m.d) && good;
-    daemon_end(&m.d);
-    snprintf(command, sizeof(command), "rm -rf '%s'", m.dir);
-    good = system(command) == 0 && good; // NOLINT(cert-env33-c): a path of our own
-    free(m.fe);
-    free(m.c);
-    return good ? 0 : -1;
-}
-
 /* ---- apart ------------------------------------------------------------------------------------ */
 
 static void test_each_guest_sees_its_share_and_no_other(void **state)
@@ -132,21 +28,21 @@ static void test_each_guest_sees_its_share_and_no_other(void **state)
     struct fuse_entry_out e;
 
     (void)state;
-    start(3, "", 0);
+    many_start(3, NULL);
     for (unsigned i = 0; i < 3; i++) {
         char name[16];
         snprintf(name, sizeof(name), "of-%u", i);
-        write_file(i, name, "text");
-        join(i);
+        many_write(i, name, "text");
+        many_join(i);
     }
-    assert_ok(fc_lookup(&m.c[0], FC_ROOT, "of-0", &e));
-    assert_ok(fc_lookup(&m.c[1], FC_ROOT, "of-1", &e));
-    assert_errno(fc_lookup(&m.c[0], FC_ROOT, "of-1", &e), ENOENT);
-    assert_errno(fc_lookup(&m.c[1], FC_ROOT, "of-0", &e), ENOENT);
+    assert_ok(fc_lookup(&many.c[0], FC_ROOT, "of-0", &e));
+    assert_ok(fc_lookup(&many.c[1], FC_ROOT, "of-1", &e));
+    assert_errno(fc_lookup(&many.c[0], FC_ROOT, "of-1", &e), ENOENT);
+    assert_errno(fc_lookup(&many.c[1], FC_ROOT, "of-0", &e), ENOENT);
     /* The three directories are neighbours on one file system. */
-    assert_true(fc_lookup(&m.c[0], FC_ROOT, "d1", &e) < 0);
-    assert_true(fc_lookup(&m.c[0], FC_ROOT, "../d1", &e) < 0);
-    if (fc_lookup(&m.c[0], FC_ROOT, "..", &e) == 0)
+    assert_true(fc_lookup(&many.c[0], FC_ROOT, "d1", &e) < 0);
+    assert_true(fc_lookup(&many.c[0], FC_ROOT, "../d1", &e) < 0);
+    if (fc_lookup(&many.c[0], FC_ROOT, "..", &e) == 0)
         assert_int_equal(e.nodeid, FC_ROOT);
 }
 
@@ -158,25 +54,25 @@ static void test_node_ids_of_one_share_mean_nothing_in_another(void **state)
     char name[16];
 
     (void)state;
-    start(2, "", 0);
-    join(0);
-    join(1);
+    many_start(2, NULL);
+    many_join(0);
+    many_join(1);
     for (unsigned i = 0; i < 20; i++) {
         snprintf(name, sizeof(name), "f%u", i);
-        write_file(1, name, "secret");
-        assert_ok(fc_lookup(&m.c[1], FC_ROOT, name, &mine));
-        assert_ok(fc_open_file(&m.c[1], mine.nodeid, O_RDONLY, &fh));
-        assert_errno(fc_getattr(&m.c[0], mine.nodeid, &a), ESTALE);
-        assert_true(fc_open_file(&m.c[0], mine.nodeid, O_RDONLY, &fh) < 0);
-        assert_true(fc_lookup(&m.c[0], mine.nodeid, "x", &e) < 0);
+        many_write(1, name, "secret");
+        assert_ok(fc_lookup(&many.c[1], FC_ROOT, name, &mine));
+        assert_ok(fc_open_file(&many.c[1], mine.nodeid, O_RDONLY, &fh));
+        assert_errno(fc_getattr(&many.c[0], mine.nodeid, &a), ESTALE);
+        assert_true(fc_open_file(&many.c[0], mine.nodeid, O_RDONLY, &fh) < 0);
+        assert_true(fc_lookup(&many.c[0], mine.nodeid, "x", &e) < 0);
     }
     /* A symlink in a share is the guest's business; the daemon does not follow it. */
     char link[128];
-    snprintf(link, sizeof(link), "%s/link", at(0, "d"));
-    assert_ok(symlink(at(1, "d"), link));
-    assert_ok(fc_lookup(&m.c[0], FC_ROOT, "link", &e));
+    snprintf(link, sizeof(link), "%s/link", many_at(0, "d"));
+    assert_ok(symlink(many_at(1, "d"), link));
+    assert_ok(fc_lookup(&many.c[0], FC_ROOT, "link", &e));
     assert_true(S_ISLNK(e.attr.mode));
-    assert_true(fc_lookup(&m.c[0], e.nodeid, "f0", &mine) < 0);
+    assert_true(fc_lookup(&many.c[0], e.nodeid, "f0", &mine) < 0);
 }
 
 static void test_a_front_end_that_leaves_ends_its_session_only(void **state)
@@ -184,15 +80,15 @@ static void test_a_front_end_that_leaves_ends_its_session_only(void **state)
     struct fuse_attr a;
 
     (void)state;
-    start(3, "", 0);
+    many_start(3, NULL);
     for (unsigned i = 0; i < 3; i++)
-        join(i);
+        many_join(i);
     for (unsigned round = 0; round < 10; round++) {
-        leave(1);
-        assert_ok(fc_getattr(&m.c[0], FC_ROOT, &a));
-        assert_ok(fc_getattr(&m.c[2], FC_ROOT, &a));
-        join(1);
-        assert_ok(fc_getattr(&m.c[1], FC_ROOT, &a));
+        many_leave(1);
+        assert_ok(fc_getattr(&many.c[0], FC_ROOT, &a));
+        assert_ok(fc_getattr(&many.c[2], FC_ROOT, &a));
+        many_join(1);
+        assert_ok(fc_getattr(&many.c[1], FC_ROOT, &a));
     }
 }
 
@@ -202,17 +98,17 @@ static void test_a_front_end_that_stops_in_a_message_holds_nobody_up(void **stat
     uint32_t half[2] = {1, 1};
 
     (void)state;
-    start(3, "", 0);
-    assert_ok(fe_new(&m.fe[0], &(struct fe_options){.memory = 4u << 20}));
-    assert_ok(fe_connect(m.fe[0], at(0, "s")));
-    assert_ok(fe_vu_send(m.fe[0], 1, 1, 8, half, 4, NULL, 0)); /* claims more than it sends */
+    many_start(3, NULL);
+    assert_ok(fe_new(&many.fe[0], &(struct fe_options){.memory = 4u << 20}));
+    assert_ok(fe_connect(many.fe[0], many_at(0, "s")));
+    assert_ok(fe_vu_send(many.fe[0], 1, 1, 8, half, 4, NULL, 0)); /* claims more than it sends */
     for (unsigned i = 1; i < 3; i++) {
-        join(i);
-        assert_ok(fc_getattr(&m.c[i], FC_ROOT, &a));
+        many_join(i);
+        assert_ok(fc_getattr(&many.c[i], FC_ROOT, &a));
     }
-    fe_free(m.fe[0]);
-    m.fe[0] = NULL;
-    join(0);
+    fe_free(many.fe[0]);
+    many.fe[0] = NULL;
+    many_join(0);
 }
 
 static void test_a_ring_that_breaks_stops_its_queue_only(void **state)
@@ -220,15 +116,15 @@ static void test_a_ring_that_breaks_stops_its_queue_only(void **state)
     struct fuse_attr a;
 
     (void)state;
-    start(2, "", 0);
-    join_as(0, &(struct fe_options){.memory = 4u << 20, .queues = 3});
-    join(1);
-    assert_ok(fe_raw_set_avail(m.fe[0], 2, 257)); /* more than the ring has */
+    many_start(2, NULL);
+    many_join_as(0, &(struct fe_options){.memory = 4u << 20, .queues = 3});
+    many_join(1);
+    assert_ok(fe_raw_set_avail(many.fe[0], 2, 257)); /* more than the ring has */
     assert_true(
-        daemon_log_has(&m.d, "share s0: queue 2 stopped: the guest corrupted", PATIENCE_MS));
+        daemon_log_has(&many.d, "share s0: queue 2 stopped: the guest corrupted", PATIENCE_MS));
     for (unsigned i = 0; i < 100; i++) {
-        assert_ok(fc_getattr(&m.c[0], FC_ROOT, &a));
-        assert_ok(fc_getattr(&m.c[1], FC_ROOT, &a));
+        assert_ok(fc_getattr(&many.c[0], FC_ROOT, &a));
+        assert_ok(fc_getattr(&many.c[1], FC_ROOT, &a));
     }
 }
 
@@ -237,12 +133,12 @@ static void test_a_share_that_is_missing_is_named(void **state)
     char conf[96];
 
     (void)state;
-    start(2, "", 0);
-    join(0); /* it has started, and can be ended in good order */
-    snprintf(conf, sizeof(conf), "%s/conf", m.dir);
+    many_start(2, NULL);
+    many_join(0); /* it has started, and can be ended in good order */
+    snprintf(conf, sizeof(conf), "%s/conf", many.dir);
     FILE *f = fopen(conf, "ae");
     assert_non_null(f);
-    fprintf(f, "[share lost]\nshared-dir = %s/none\nsocket-path = %s/x\n", m.dir, m.dir);
+    fprintf(f, "[share lost]\nshared-dir = %s/none\nsocket-path = %s/x\n", many.dir, many.dir);
     fclose(f);
     const char *argv[] = {getenv("VIOFS_DAEMON"), "--config", conf, NULL};
     struct daemon d;
@@ -261,7 +157,7 @@ static unsigned long pss_kib(void)
     char path[64], line[256];
     unsigned long kib = 0;
 
-    snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)daemon_worker_pid(&m.d));
+    snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)daemon_worker_pid(&many.d));
     FILE *f = fopen(path, "re");
     assert_non_null(f);
     while (fgets(line, sizeof(line), f) && sscanf(line, "Pss: %lu", &kib) != 1)
@@ -278,18 +174,18 @@ static void test_idle_shares_cost_little_memory_no_threads_and_no_cpu(void **sta
 
     (void)state;
     unsetenv("MALLOC_PERTURB_"); /* meson's, which touches all that is allocated */
-    start(n, "", 0);
-    join(0); /* it has started, then */
+    many_start(n, NULL);
+    many_join(0); /* it has started, then */
     unsigned long alone = pss_kib();
     for (unsigned i = 1; i < n; i++)
-        join(i);
+        many_join(i);
     poll(NULL, 0, 500); /* what was said at the start is over */
     unsigned long connected = pss_kib();
-    int threads = daemon_thread_count(&m.d), fds = daemon_fd_count(&m.d);
-    long ticks = daemon_cpu_ticks(&m.d);
+    int threads = daemon_thread_count(&many.d), fds = daemon_fd_count(&many.d);
+    long ticks = daemon_cpu_ticks(&many.d);
     assert_true(ticks >= 0);
     poll(NULL, 0, 1000);
-    long used = daemon_cpu_ticks(&m.d) - ticks;
+    long used = daemon_cpu_ticks(&many.d) - ticks;
     print_message("%u idle shares: PSS %lu KiB, with a front end each %lu KiB; %d threads, %d "
                   "descriptors; %ld ticks of CPU in a second\n",
                   n, alone, connected, threads, fds, used);
@@ -300,7 +196,7 @@ static void test_idle_shares_cost_little_memory_no_threads_and_no_cpu(void **sta
         assert_true(used <= 1); /* a thread that nobody needs any more may just have ended */
     }
     for (unsigned i = 0; i < n; i += 17)
-        assert_ok(fc_getattr(&m.c[i], FC_ROOT, &a));
+        assert_ok(fc_getattr(&many.c[i], FC_ROOT, &a));
 }
 
 /* ---- fair --------------------------------------------------------------------------------------- */
@@ -330,7 +226,7 @@ static unsigned getattrs_a_second(unsigned i)
     unsigned n = 0;
 
     for (; now_ns() < end; n++)
-        assert_ok(fc_getattr(&m.c[i], FC_ROOT, &a));
+        assert_ok(fc_getattr(&many.c[i], FC_ROOT, &a));
     return n;
 }
 
@@ -381,14 +277,14 @@ static void test_a_flood_leaves_another_share_its_part(void **state)
     int cpu = 0;
     while (!CPU_ISSET(cpu, &before))
         cpu++;
-    start(2, "", cpu + 1);
-    join(0);
+    many_start(2, &(struct many_options){.cpu = cpu + 1});
+    many_join(0);
     pin(cpu);
     /* Others use this machine, too: the best of five. */
     for (unsigned round = 0; round < 5 && best < 35; round++) {
         unsigned alone = getattrs_a_second(0);
         char socket[128];
-        snprintf(socket, sizeof(socket), "%s", at(1, "s"));
+        snprintf(socket, sizeof(socket), "%s", many_at(1, "s"));
         pid_t flood = fork();
         assert_true(flood >= 0);
         if (flood == 0)
@@ -411,16 +307,16 @@ static void test_a_flood_leaves_another_share_its_part(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(test_each_guest_sees_its_share_and_no_other, teardown),
-        cmocka_unit_test_teardown(test_node_ids_of_one_share_mean_nothing_in_another, teardown),
-        cmocka_unit_test_teardown(test_a_front_end_that_leaves_ends_its_session_only, teardown),
+        cmocka_unit_test_teardown(test_each_guest_sees_its_share_and_no_other, many_end),
+        cmocka_unit_test_teardown(test_node_ids_of_one_share_mean_nothing_in_another, many_end),
+        cmocka_unit_test_teardown(test_a_front_end_that_leaves_ends_its_session_only, many_end),
         cmocka_unit_test_teardown(test_a_front_end_that_stops_in_a_message_holds_nobody_up,
-                                  teardown),
-        cmocka_unit_test_teardown(test_a_ring_that_breaks_stops_its_queue_only, teardown),
-        cmocka_unit_test_teardown(test_a_share_that_is_missing_is_named, teardown),
+                                  many_end),
+        cmocka_unit_test_teardown(test_a_ring_that_breaks_stops_its_queue_only, many_end),
+        cmocka_unit_test_teardown(test_a_share_that_is_missing_is_named, many_end),
         cmocka_unit_test_teardown(test_idle_shares_cost_little_memory_no_threads_and_no_cpu,
-                                  teardown),
-        cmocka_unit_test_teardown(test_a_flood_leaves_another_share_its_part, teardown),
+                                  many_end),
+        cmocka_unit_test_teardown(test_a_flood_leaves_another_share_its_part, many_end),
     };
     return wire_main("many", argc, argv, tests, ARRAY(tests));
 }

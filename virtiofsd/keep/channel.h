@@ -17,7 +17,7 @@
 enum channel_op {
     /* to the worker, at its start */
     CHANNEL_HELLO = 1, /* index: CHANNEL_VERSION, value: how many descriptors it may have kept */
-    CHANNEL_REGION,    /* kind: enum keep_region; with the memory */
+    CHANNEL_REGION,    /* kind: enum keep_region, value: keep_share_id(); with the memory */
     CHANNEL_STARTED,   /* that was all; value: another worker has been at work before */
     /* to the worker when it is its turn, and once to the one that must leave */
     CHANNEL_FD, /* kind, index: a kept descriptor */

@@ -43,6 +43,7 @@
 #define PROGRESS_MS  5    /* at first; an idle guest's worker looks less and less often */
 #define PROGRESS_MAX 500
 #define INDEX_MAX    KEEP_INDEX_MAX
+#define DEVICE_PART  32 /* of a share's part: what a device usually has */
 #define REGION_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
 /* One kept descriptor that was handed to this worker. */
@@ -55,11 +56,13 @@ struct given {
 struct keep {
     struct keep_worker *worker;
     uint16_t share;
+    uint64_t id;
     int region[KEEP_REGIONS]; /* until keep_settle() */
     struct given *given;      /* sorted, until keep_settle() */
     size_t n_given, room;
     uint8_t *kept[KEEP_KINDS]; /* a bit for each index */
     uint32_t kept_bits[KEEP_KINDS];
+    uint64_t n_kept; /* of what a guest decides about */
 };
 
 struct keep_worker {
@@ -76,15 +79,41 @@ struct keep_worker {
     struct keep share[];
 };
 
+/** keep_share_id() - see keep.h. FNV-1a: names that differ by mistake, not by design, are to be told apart. */
+uint64_t keep_share_id(const char *name)
+{
+    uint64_t h = name ? UINT64_C(0xcbf29ce484222325) : 0;
+
+    for (; name && *name; name++)
+        h = (h ^ (uint8_t)*name) * UINT64_C(0x100000001b3);
+    return h;
+}
+
 /* ---- start --------------------------------------------------------------------------------- */
 
 static int take_region(struct keep_worker *w, const struct channel_msg *m, int fd)
 {
-    if (m->share >= w->n_shares || m->kind >= KEEP_REGIONS || fd < 0 ||
-        w->share[m->share].region[m->kind] >= 0)
+    if (m->kind >= KEEP_REGIONS || fd < 0)
         return -EPROTO;
+    if (m->share >= w->n_shares)
+        return -EXDEV;
+    if (w->share[m->share].region[m->kind] >= 0)
+        return -EPROTO;
+    if (w->share[m->share].id != m->value)
+        return -EXDEV;
     w->share[m->share].region[m->kind] = fd;
     return 0;
+}
+
+static bool has_all_regions(const struct keep_worker *w)
+{
+    for (unsigned i = 0; i < w->n_shares; i++) {
+        for (unsigned r = 0; r < KEEP_REGIONS; r++) {
+            if (w->share[i].region[r] < 0)
+                return false;
+        }
+    }
+    return true;
 }
 
 /* Until CHANNEL_STARTED. Return: 0 or -errno. */
@@ -100,18 +129,18 @@ static int receive_start(struct keep_worker *w)
             w->max_kept = m.value;
         } else if (m.op == CHANNEL_STARTED && hello) {
             w->resumes = m.value != 0;
-            return 0;
-        } else if (m.op != CHANNEL_REGION || take_region(w, &m, fd) < 0) {
+            return has_all_regions(w) ? 0 : -EXDEV;
+        } else if (m.op != CHANNEL_REGION || (err = take_region(w, &m, fd)) < 0) {
             if (fd >= 0)
                 close(fd);
-            return -EPROTO;
+            return err < 0 ? err : -EPROTO;
         }
     }
     return err == 0 ? -EPIPE : err;
 }
 
 /** keep_worker_new() - see keep.h */
-int keep_worker_new(struct keep_worker **out, int fd, unsigned n_shares)
+int keep_worker_new(struct keep_worker **out, int fd, unsigned n_shares, const uint64_t *ids)
 {
     struct keep_worker *w = calloc(1, sizeof(*w) + n_shares * sizeof(w->share[0]));
 
@@ -123,10 +152,15 @@ int keep_worker_new(struct keep_worker **out, int fd, unsigned n_shares)
     for (unsigned i = 0; i < n_shares; i++) {
         w->share[i].worker = w;
         w->share[i].share = (uint16_t)i;
+        w->share[i].id = ids[i];
         for (unsigned r = 0; r < KEEP_REGIONS; r++)
             w->share[i].region[r] = -1;
     }
     int err = receive_start(w);
+    if (err == -EXDEV)
+        log_error("the configuration file has other shares than when virtiofsd was started, or has "
+                  "them in "
+                  "another order: that takes a restart, a reload is not enough");
     if (err < 0) {
         free(w);
         return err;
@@ -167,6 +201,12 @@ static bool is_kept(const struct keep *k, enum keep_kind kind, uint32_t index)
     return index < k->kept_bits[kind] && (k->kept[kind][index / 8] >> (index % 8)) & 1;
 }
 
+/* Does a guest say how many there are? (Of the others its virtual machine does.) */
+static bool is_guests(enum keep_kind kind)
+{
+    return kind == KEEP_INODE || kind == KEEP_HANDLE || kind == KEEP_LOCK;
+}
+
 /* Return: 0 or -ENOMEM. */
 static int set_kept(struct keep *k, enum keep_kind kind, uint32_t index)
 {
@@ -181,8 +221,10 @@ static int set_kept(struct keep *k, enum keep_kind kind, uint32_t index)
         k->kept[kind] = more;
         k->kept_bits[kind] = bits;
     }
-    if (!is_kept(k, kind, index))
+    if (!is_kept(k, kind, index)) {
         k->worker->n_kept++;
+        k->n_kept += is_guests(kind);
+    }
     k->kept[kind][index / 8] |= (uint8_t)(1u << (index % 8));
     return 0;
 }
@@ -191,6 +233,17 @@ static void unset_kept(struct keep *k, enum keep_kind kind, uint32_t index)
 {
     k->kept[kind][index / 8] &= (uint8_t) ~(1u << (index % 8));
     k->worker->n_kept--;
+    k->n_kept -= is_guests(kind);
+}
+
+/* Each share may have its part, beside what its device takes. */
+static bool is_full(const struct keep *k, enum keep_kind kind)
+{
+    const struct keep_worker *w = k->worker;
+    uint64_t part = w->max_kept / w->n_shares;
+
+    part = part > 2 * DEVICE_PART ? part - DEVICE_PART : part / 2;
+    return w->n_kept >= w->max_kept || (is_guests(kind) && k->n_kept >= part);
 }
 
 /* ---- its turn ------------------------------------------------------------------------------ */
@@ -458,7 +511,7 @@ int keep_put(struct keep *k, enum keep_kind kind, uint32_t index, int fd)
     if (w->lost)
         goto out;
     bool new = !is_kept(k, kind, index);
-    if (index > INDEX_MAX || (new && w->n_kept >= w->max_kept))
+    if (index > INDEX_MAX || (new &&is_full(k, kind)))
         err = -ENFILE;
     if (err == 0)
         err = set_kept(k, kind, index);

@@ -118,8 +118,15 @@ struct keep_events {
 /** keep_worker_descriptor() - what connects this process with a supervisor, or -1: it has none. Once, before threads. */
 int keep_worker_descriptor(void);
 
-/** keep_worker_new() - be a worker; @fd is taken over. Before the sandbox. Return: 0 or -errno. */
-int keep_worker_new(struct keep_worker **w, int fd, unsigned n_shares);
+/** keep_share_id() - what supervisor and worker call a share of several, so as to mean the same; NULL: the only one */
+uint64_t keep_share_id(const char *name);
+
+/**
+ * keep_worker_new() - be a worker; @fd is taken over. Before the sandbox.
+ * @ids: of the shares that this process knows
+ * Return: 0; -EXDEV: the supervisor has others (message printed); -errno.
+ */
+int keep_worker_new(struct keep_worker **w, int fd, unsigned n_shares, const uint64_t *ids);
 /** keep_of_share() - of share 0.. of the process; NULL without a worker */
 struct keep *keep_of_share(struct keep_worker *w, unsigned share);
 

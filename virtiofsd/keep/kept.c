@@ -19,9 +19,9 @@
 #define SEND_MS 10000
 
 /** kept_init() - see kept.h */
-int kept_init(struct kept *k)
+int kept_init(struct kept *k, uint64_t id)
 {
-    memset(k, 0, sizeof(*k));
+    *k = (struct kept){.id = id};
     for (unsigned r = 0; r < KEEP_REGIONS; r++) {
         k->region[r] = memfd_create("virtiofsd", MFD_CLOEXEC | MFD_ALLOW_SEALING);
         if (k->region[r] < 0)

@@ -9,13 +9,14 @@
 
 /* By kind a table of descriptors, -1 where there is none. Owned by the supervisor; all zeros but region[] is empty. */
 struct kept {
+    uint64_t id; /* keep_share_id() */
     int region[KEEP_REGIONS];
     int32_t *fd[KEEP_KINDS];
     uint32_t room[KEEP_KINDS];
 };
 
 /** kept_init() - make the regions' memory, empty. Return: 0 or -errno. */
-int kept_init(struct kept *k);
+int kept_init(struct kept *k, uint64_t id);
 
 /** kept_put() - take @fd over under a key. Return: by how many descriptors there are more now (0 or 1), or -errno. */
 int kept_put(struct kept *k, unsigned kind, uint32_t index, int fd);

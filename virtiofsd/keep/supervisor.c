@@ -48,6 +48,7 @@
 #define SEND_MS      10000
 #define LEAVE_MS     5000 /* for requests that are being served when a reload asks */
 #define RESERVE_FDS  64   /* the supervisor's own descriptors */
+#define SHARE_FDS    12   /* the least that each share may have kept: what a device takes */
 #define BURY_MS      10000
 #define LISTEN_START 3 /* sd_listen_fds(3) */
 
@@ -82,22 +83,33 @@ struct supervisor {
 
 /* ---- what is kept ---------------------------------------------------------------------------- */
 
-static void raise_limit(struct supervisor *s)
+/* As many descriptors as may be had. Return: 0, -EMFILE if they are too few (message printed), -errno. */
+static int raise_limit(struct supervisor *s)
 {
+    uint64_t own = RESERVE_FDS + (uint64_t)s->n_shares * KEEP_REGIONS;
+    uint64_t least = own + (uint64_t)s->n_shares * SHARE_FDS;
     struct rlimit rl;
 
     if (getrlimit(RLIMIT_NOFILE, &rl) < 0)
-        return;
+        return -errno;
     s->files = rl;
     rl.rlim_cur = rl.rlim_max;
     if (setrlimit(RLIMIT_NOFILE, &rl) < 0)
         rl.rlim_cur = s->files.rlim_cur;
-    uint64_t own = RESERVE_FDS + (uint64_t)s->n_shares * KEEP_REGIONS;
-    s->max_kept = rl.rlim_cur > 2 * own ? rl.rlim_cur - own : own;
+    if (rl.rlim_cur < least) {
+        log_error(
+            "--supervise: %u shares take %llu open files here, and the limit is %llu; raise it "
+            "(ulimit -Hn, LimitNOFILE= of a systemd unit), or divide the shares among several "
+            "processes",
+            s->n_shares, (unsigned long long)least, (unsigned long long)rl.rlim_cur);
+        return -EMFILE;
+    }
+    s->max_kept = rl.rlim_cur - own;
+    return 0;
 }
 
 /** supervisor_new() - see supervisor.h */
-int supervisor_new(struct supervisor **out, char **argv, unsigned n_shares)
+int supervisor_new(struct supervisor **out, char **argv, unsigned n_shares, const uint64_t *ids)
 {
     struct supervisor *s = calloc(1, sizeof(*s) + n_shares * sizeof(s->share[0]));
 
@@ -106,12 +118,14 @@ int supervisor_new(struct supervisor **out, char **argv, unsigned n_shares)
     s->argv = argv;
     s->n_shares = n_shares;
     s->now.fd = s->next.fd = s->now.exe_fd = s->next.exe_fd = -1;
-    raise_limit(s);
+    int err = raise_limit(s);
+    if (err < 0)
+        return err;
     ssize_t n = readlink("/proc/self/exe", s->path, sizeof(s->path) - 1);
     s->exe_fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
     s->cwd_fd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (n < 0 || s->exe_fd < 0 || s->cwd_fd < 0) {
-        int err = -errno;
+        err = -errno;
         log_error(
             "--supervise: /proc/self/exe or the working directory: %s; both are needed to start "
             "the process that serves",
@@ -119,8 +133,7 @@ int supervisor_new(struct supervisor **out, char **argv, unsigned n_shares)
         return err;
     }
     for (unsigned i = 0; i < n_shares; i++) {
-        int err = kept_init(&s->share[i]);
-        if (err < 0) {
+        if ((err = kept_init(&s->share[i], ids[i])) < 0) {
             log_error("--supervise: no memory to share with workers: %s", strerror(-err));
             return err;
         }
@@ -164,8 +177,10 @@ static int send_start(const struct supervisor *s, int fd)
 
     for (unsigned i = 0; i < s->n_shares; i++) {
         for (unsigned r = 0; err == 0 && r < KEEP_REGIONS; r++) {
-            m = (struct channel_msg){
-                .op = CHANNEL_REGION, .kind = (uint8_t)r, .share = (uint16_t)i};
+            m = (struct channel_msg){.op = CHANNEL_REGION,
+                                     .kind = (uint8_t)r,
+                                     .share = (uint16_t)i,
+                                     .value = s->share[i].id};
             err = channel_send(fd, &m, s->share[i].region[r], SEND_MS);
         }
     }
@@ -182,10 +197,12 @@ static _Noreturn void become_worker(const struct supervisor *s, int exe_fd, int 
 
     snprintf(number, sizeof(number), "%d", fd);
     setenv(CHANNEL_ENV, number, 1);
-    if (s->p->activated) {
+    if (s->p->listen_fds) {
         snprintf(number, sizeof(number), "%ld", (long)getpid());
         setenv("LISTEN_PID", number, 1);
-        setenv("LISTEN_FDS", "1", 1);
+        setenv("LISTEN_FDS", s->p->listen_fds, 1);
+        if (s->p->listen_names)
+            setenv("LISTEN_FDNAMES", s->p->listen_names, 1);
     }
     setrlimit(RLIMIT_NOFILE, &files);
     sigemptyset(&none);

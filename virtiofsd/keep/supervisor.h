@@ -5,23 +5,26 @@
 #ifndef VIOFS_KEEP_SUPERVISOR_H
 #define VIOFS_KEEP_SUPERVISOR_H
 
-#include <stdbool.h>
+#include <stdint.h>
 
 struct supervisor;
 
 /**
  * supervisor_new() - before any descriptor is given to it
- * @argv:     the workers' arguments: this process' own
+ * @argv: the workers' arguments: this process' own
+ * @ids:  keep_share_id() of each share; copied
  * Return: 0 or -errno (message printed).
  */
-int supervisor_new(struct supervisor **s, char **argv, unsigned n_shares);
+int supervisor_new(struct supervisor **s, char **argv, unsigned n_shares, const uint64_t *ids);
 
 /** supervisor_keep() - keep @fd (taken over) for the first worker, as if one had put it. Return: 0 or -errno. */
 int supervisor_keep(struct supervisor *s, unsigned share, int kind, int fd);
 
 struct supervisor_params {
-    bool activated; /* systemd's socket is among what is kept: workers are to see its variables */
-    int notify_fd;  /* service manager, or -1 */
+    const char *
+        listen_fds; /* how many of systemd's sockets are among what is kept, for workers to see; NULL: none */
+    const char *listen_names; /* their names, or NULL */
+    int notify_fd;            /* service manager, or -1 */
     void (*ready)(void *ctx); /* a guest can connect; called once */
     void *ctx;
 };

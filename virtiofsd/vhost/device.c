@@ -25,13 +25,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "host/clock.h"
 #include "host/log.h"
 #include "vhost/device.h"
 #include "vhost/guard.h"
 #include "vhost/hub.h"
 #include "vhost/resume.h"
 
-#define QUIESCE_MS  20
 #define SHORTAGE_MS 1000 /* how long to wait when there are no descriptors, say */
 
 /* ---- all queues ------------------------------------------------------------------------------ */
@@ -124,7 +124,7 @@ static bool says_more(struct vu *vu, int linger_ms)
 }
 
 /*
- * Read and handle messages until there are no more, or none for @linger_ms. Return: as device_serve(), 0 when told to
+ * Read and handle messages until there are no more, or none for @linger_ms. Return: as vu_msg_recv(), 0 when told to
  * stop; 1 after @linger_ms.
  */
 static int converse(struct vu *vu, struct vu_msg *m, int linger_ms)
@@ -156,55 +156,20 @@ static int begin_session(struct vu *vu, int conn)
     return vu->mem ? 0 : -ENOMEM;
 }
 
-/* The connection is over. @err: why. Return: 0 or -errno, logged. */
-static int end_serving(struct vu *vu, int err)
-{
-    end_session(vu);
-    if (err == -ECONNRESET || err == -EPIPE || err == -ECANCELED)
-        err = 0; /* it left, or we are to stop */
-    if (err < 0)
-        log_error("the connection to the front end ended: %s", strerror(-err));
-    return err;
-}
-
-/* Leave everything to another process. Requests that are about to end may. */
-static int quiesce(struct vu *vu)
-{
-    park_all(vu);
-    for (unsigned ms = 0; ms < QUIESCE_MS && vu_in_flight(vu) > 0; ms++)
-        poll(NULL, 0, 1);
-    return VU_QUIESCED;
-}
-
-/** device_serve() - see device.h. Return: 0, VU_QUIESCED, or -errno when the connection ended with an error. */
-int device_serve(struct vu *vu, int conn)
-{
-    struct vu_msg *m = calloc(1, sizeof(*m));
-    bool goes_on = conn == vu->conn_fd && vu->mem; /* vu_resume() has done the rest */
-    int err = m ? 0 : -ENOMEM;
-
-    atomic_store(&vu->lost_reported, false);
-    if (err == 0)
-        err = goes_on ? resume_finish_message(vu) : begin_session(vu, conn);
-    if (err == 0 && keep_is_supervised(vu->keep))
-        err = vu_msg_can_peek(conn);
-    vu->again = goes_on;
-    if (err == 0)
-        err = converse(vu, m, -1);
-    free(m);
-    if (atomic_load(&vu->quiescing) && (err == 0 || err == -ECANCELED))
-        return quiesce(vu);
-    return end_serving(vu, err);
-}
-
-/* ---- the same in steps, for hub.c ---------------------------------------------------------------- */
-
 /** device_begin() - see device.h */
 int device_begin(struct vu *vu, int conn)
 {
-    log_info("a front end has connected");
+    bool goes_on = device_goes_on(vu);
+    int err;
+
+    if (!goes_on)
+        log_info("a front end has connected");
     atomic_store(&vu->lost_reported, false);
-    return begin_session(vu, conn);
+    err = goes_on ? resume_finish_message(vu) : begin_session(vu, conn);
+    if (err == 0 && keep_is_supervised(vu->keep))
+        err = vu_msg_can_peek(conn);
+    vu->again = goes_on;
+    return err;
 }
 
 /** device_talk() - see device.h */
@@ -220,9 +185,43 @@ int device_talk(struct vu *vu, int linger_ms)
 /** device_end() - see device.h */
 int device_end(struct vu *vu, int err)
 {
-    err = end_serving(vu, err);
+    end_session(vu);
+    if (err == -ECONNRESET || err == -EPIPE || err == -ECANCELED)
+        err = 0; /* it left, or we are to stop */
+    if (err < 0)
+        log_error("the connection to the front end ended: %s", strerror(-err));
     log_info("the front end has left");
     return err;
+}
+
+/** device_leave() - see device.h */
+void device_leave(struct vu *vu)
+{
+    for (unsigned i = 0; i < VU_MAX_QUEUES; i++)
+        queue_order_park(&vu->queue[i]);
+}
+
+/** device_settle() - see device.h */
+void device_settle(struct vu *vu, uint64_t until_ns)
+{
+    for (unsigned i = 0; i < VU_MAX_QUEUES; i++)
+        queue_await_parked(&vu->queue[i]);
+    while (vu_in_flight(vu) > 0 && clock_ns() < until_ns)
+        poll(NULL, 0, 1);
+}
+
+/** device_serve() - see device.h */
+int device_serve(struct vu *vu, int conn)
+{
+    int err = device_begin(vu, conn);
+
+    if (err == 0)
+        err = device_talk(vu, -1);
+    if (!atomic_load(&vu->quiescing) || (err < 0 && err != -ECANCELED))
+        return device_end(vu, err);
+    device_leave(vu);
+    device_settle(vu, clock_ns() + VU_QUIESCE_NS);
+    return VU_QUIESCED;
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */
@@ -330,7 +329,7 @@ int vu_run(struct vu *vu)
     int err;
 
     do {
-        bool goes_on = vu->conn_fd >= 0; /* another process had it before */
+        bool goes_on = device_goes_on(vu);
         atomic_store(&vu->idle, !goes_on);
         int conn = goes_on ? vu->conn_fd : await_front_end(vu);
         atomic_store(&vu->idle, false);
@@ -347,11 +346,7 @@ int vu_run(struct vu *vu)
             vu->listen_fd = -1;
             resume_keep(vu, KEEP_LISTEN, 0, -1);
         }
-        if (!goes_on)
-            log_info("a front end has connected");
         err = device_serve(vu, conn);
-        if (err != VU_QUIESCED)
-            log_info("the front end has left");
     } while (err != VU_QUIESCED && atomic_load(&vu->keep_listening));
     return err;
 }

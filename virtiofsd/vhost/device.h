@@ -88,7 +88,17 @@ void device_drain(struct vu *vu);
 /** device_reset() - RESET_DEVICE: stop all queues, forget the FUSE session; memory stays */
 void device_reset(struct vu *vu);
 
-/** device_begin() - a front end has connected; @conn is taken over. device_end() is due. Return: 0, -ENOMEM. */
+/* Has vu_resume() taken over the session that another process had with a front end? Until device_begin(). */
+static inline bool device_goes_on(const struct vu *vu)
+{
+    return vu->conn_fd >= 0;
+}
+
+/**
+ * device_begin() - a front end has connected, or goes on: device_end() is due
+ * @conn: taken over; the device's own if it goes on
+ * An answer that a front end is owed is sent: that may wait for it. Return: 0, -errno.
+ */
 int device_begin(struct vu *vu, int conn);
 /**
  * device_talk() - do what the front end says
@@ -98,11 +108,20 @@ int device_begin(struct vu *vu, int conn);
 int device_talk(struct vu *vu, int linger_ms);
 /** device_end() - the session is over. @err: what device_talk() returned. Return: 0 or -errno, logged. */
 int device_end(struct vu *vu, int err);
+/** device_leave() - everything is to be another process': queues stop. Instead of device_end(). */
+void device_leave(struct vu *vu);
+/** device_settle() - after that: they have stopped; requests that are about to end may, until @until_ns of clock_ns() */
+void device_settle(struct vu *vu, uint64_t until_ns);
+#define VU_QUIESCE_NS UINT64_C(20000000)
+
+/**
+ * device_serve() - all of it, for a device without a hub: until the front end leaves or vu_stop()
+ * Return: 0, VU_QUIESCED, or -errno when the connection ended with an error.
+ */
+int device_serve(struct vu *vu, int conn);
+
 /** device_accept() - take the connection that waits. Return: it; -EAGAIN: none for now; -errno. */
 int device_accept(struct vu *vu);
-
-/** device_serve() - speak with the front end on @conn (taken over) until it leaves or vu_stop() */
-int device_serve(struct vu *vu, int conn);
 
 /** control_handle() - do what one message asks and answer it. Return: 0, or -errno: hang up. */
 int control_handle(struct vu *vu, struct vu_msg *m);

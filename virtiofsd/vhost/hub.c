@@ -12,6 +12,10 @@
  *   Only the hub's thread changes the epoll set: a connection is armed for one event, and again when the thread that
  *   talked has been joined. Such threads put their member on a list and signal done_fd.
  *
+ *   With a supervisor a member may begin with a front end that another process had before: its talk begins at once,
+ *   on its thread, because of the answer that may be owed. When another process is to take over, the talks end where
+ *   they are, between two messages, and all devices' queues are stopped together.
+ *
  * Ownership: the hub owns its crew and members' bookkeeping, not their devices.
  * Locks: lock guards the list of members whose talk is over.
  *
@@ -21,12 +25,14 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "host/clock.h"
 #include "host/log.h"
 #include "host/thread.h"
 #include "vhost/crew.h"
@@ -43,6 +49,7 @@ struct member {
     pthread_t talk;
     bool talking; /* the thread above is to be joined */
     bool visited; /* there is a front end */
+    bool goes_on; /* it was there before this process was */
     int end;      /* what device_talk() returned; 1: it is still there */
 };
 
@@ -50,6 +57,8 @@ struct hub {
     int epoll_fd, stop_fd, done_fd;
     struct crew *crew;
     struct member *members;
+    atomic_bool quiescing; /* stop_fd means that another process takes over */
+    atomic_bool closing;   /* no further front ends */
     pthread_mutex_t lock;
     struct member *done;
 };
@@ -66,6 +75,7 @@ static int arm(const struct member *m, int op, int fd, uint32_t events)
 /* The next front end may come; or none while there is one. */
 static void listen_again(const struct member *m, bool on)
 {
+    on = on && !atomic_load(&m->hub->closing);
     int err = arm(m, EPOLL_CTL_MOD, m->vu->listen_fd, on ? EPOLLIN : 0);
 
     if (err < 0)
@@ -79,7 +89,12 @@ static void *talk_main(void *arg)
 
     thread_name("talk");
     log_share(m->vu->name);
-    m->end = device_talk(m->vu, LINGER_MS);
+    m->end = m->goes_on ? device_begin(m->vu, m->vu->conn_fd) : 0;
+    m->goes_on = false;
+    if (m->end == 0)
+        m->end = device_talk(m->vu, LINGER_MS);
+    if ((m->end == 0 || m->end == -ECANCELED) && atomic_load(&h->quiescing))
+        m->end = 1; /* the next process may ask it */
     if (m->end <= 0)
         device_end(m->vu, m->end);
     pthread_mutex_lock(&h->lock);
@@ -138,6 +153,18 @@ static void talk_is_over(struct member *m)
         end_visit(m, err);
 }
 
+/* hub_stop_listening() was called. Return: true when nobody is left. */
+static bool close_doors(struct hub *h)
+{
+    bool visited = false;
+
+    for (struct member *m = h->members; m; m = m->next) {
+        visited = visited || m->visited;
+        listen_again(m, false);
+    }
+    return !visited;
+}
+
 static void take_done(struct hub *h)
 {
     eventfd_t n;
@@ -168,17 +195,68 @@ static void on_event(struct member *m)
 
 /* ---- all -------------------------------------------------------------------------------------- */
 
+static void join_talks(struct hub *h)
+{
+    for (struct member *m = h->members; m; m = m->next) {
+        if (m->talking)
+            pthread_join(m->talk, NULL);
+        m->visited = m->visited && (!m->talking || m->end > 0);
+        m->talking = false;
+    }
+}
+
 static void end_all(struct hub *h)
 {
     for (struct member *m = h->members; m; m = m->next) {
         log_share(m->vu->name);
-        if (m->talking)
-            pthread_join(m->talk, NULL);
-        if (m->visited && (!m->talking || m->end > 0))
+        if (m->visited)
             device_end(m->vu, 0);
-        m->talking = m->visited = false;
+        m->visited = false;
     }
     log_share(NULL);
+}
+
+/* Leave everything to another process: all stop, and then each is waited for. */
+static void leave_all(struct hub *h)
+{
+    for (struct member *m = h->members; m; m = m->next)
+        device_leave(m->vu);
+    uint64_t until = clock_ns() + VU_QUIESCE_NS;
+    for (struct member *m = h->members; m; m = m->next)
+        device_settle(m->vu, until);
+}
+
+/* A member waits for front ends, or has one already. Return: 0 or -errno. */
+static int begin(struct member *m)
+{
+    bool goes_on = device_goes_on(m->vu);
+    int err = arm(m, EPOLL_CTL_ADD, m->vu->listen_fd, goes_on ? 0 : EPOLLIN);
+
+    if (err < 0 || !goes_on)
+        return err;
+    log_share(m->vu->name);
+    m->visited = m->goes_on = true;
+    err = arm(m, EPOLL_CTL_ADD, m->vu->conn_fd, EPOLLONESHOT);
+    if (err == 0)
+        begin_talk(m);
+    log_share(NULL);
+    return err;
+}
+
+/* What has happened. Return: true to stop. */
+static bool on_events(struct hub *h, const struct epoll_event *ev, int n)
+{
+    bool stop = false;
+
+    for (int i = 0; i < n; i++) {
+        if (ev[i].data.ptr == &h->stop_fd)
+            stop = true;
+        else if (ev[i].data.ptr == &h->done_fd)
+            take_done(h);
+        else
+            on_event(ev[i].data.ptr);
+    }
+    return stop || (atomic_load(&h->closing) && close_doors(h));
 }
 
 /** hub_run() - see hub.h */
@@ -189,25 +267,23 @@ int hub_run(struct hub *h)
     int err = 0;
 
     for (struct member *m = h->members; m && err == 0; m = m->next)
-        err = arm(m, EPOLL_CTL_ADD, m->vu->listen_fd, EPOLLIN);
+        err = begin(m);
     while (!stopping && err == 0) {
         int n = epoll_wait(h->epoll_fd, ev, EVENTS, -1);
         if (n < 0 && errno != EINTR)
             err = -errno;
-        for (int i = 0; i < n; i++) {
-            if (ev[i].data.ptr == &h->stop_fd)
-                stopping = true;
-            else if (ev[i].data.ptr == &h->done_fd)
-                take_done(h);
-            else
-                on_event(ev[i].data.ptr);
-        }
+        stopping = on_events(h, ev, n);
     }
     if (err < 0)
         log_error("cannot wait for front ends: %s", strerror(-err));
+    bool leave = err == 0 && atomic_load(&h->quiescing);
     hub_stop(h); /* talks end */
-    end_all(h);
-    return err;
+    join_talks(h);
+    if (leave)
+        leave_all(h);
+    else
+        end_all(h);
+    return leave ? VU_QUIESCED : err;
 }
 
 /** hub_stop() - see hub.h */
@@ -217,6 +293,30 @@ void hub_stop(struct hub *h)
 
     eventfd_write(h->stop_fd, 1); /* only a full counter fails, and that says the same */
     errno = saved;
+}
+
+/** hub_quiesce() - see hub.h */
+void hub_quiesce(struct hub *h)
+{
+    atomic_store(&h->quiescing, true);
+    hub_stop(h);
+}
+
+/** hub_stop_listening() - see hub.h */
+void hub_stop_listening(struct hub *h)
+{
+    atomic_store(&h->closing, true);
+    eventfd_write(h->done_fd, 1);
+}
+
+/** hub_has_served() - see hub.h */
+bool hub_has_served(struct hub *h)
+{
+    bool served = false;
+
+    for (struct member *m = h->members; m && !served; m = m->next)
+        served = vu_has_served(m->vu);
+    return served;
 }
 
 /** hub_stop_fd() - see hub.h */
