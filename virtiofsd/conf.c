@@ -252,33 +252,26 @@ static int read_part(struct conf_reader *r, const struct conf_part *common, cons
 /** conf_set_config() - read a file of options, below the command line in rank */
 int conf_set_config(struct conf_reader *r, const struct conf_option *o, const char *value)
 {
-    cleanup_free char *line = NULL;
-    size_t size = 0;
+    const struct conf_text *file;
     unsigned line_no = 0;
     bool in_section = false;
     struct conf_part common = {.conf = *r->conf};
-    int err = 0;
+    int err = conf_text_get(r->texts, value, &file);
 
     (void)o;
+    if (err < 0)
+        return conf_fail(r, "%s: %s", value, strerror(-err));
+    if (strlen(file->text) != file->len)
+        return conf_fail(r, "%s: this is not text: it has a byte that is zero", value);
+    cleanup_free char *lines = strdup(file->text);
+    if (!lines)
+        return conf_fail(r, "%s", strerror(ENOMEM));
     memcpy(common.set_by, r->set_by, sizeof(common.set_by));
-    FILE *f = fopen(value, "re");
-    if (!f)
-        return conf_fail(r, "%s: %s", value, strerror(errno));
     r->rank = RANK_FILE;
-    errno = 0;
-    while (!err && getline(&line, &size, f) >= 0) {
-        line_no++;
-        err = read_part(r, &common, value, line_no, trim(line), &in_section);
-        errno = 0;
-    }
-    int read_err = errno;
+    for (char *rest = lines, *line; !err && (line = strsep(&rest, "\n"));)
+        err = read_part(r, &common, value, ++line_no, trim(line), &in_section);
     r->rank = RANK_COMMAND;
     conf_end_share(r, &common);
-    if (!err && !feof(f)) {
-        snprintf(r->where, sizeof(r->where), "--config");
-        err = conf_fail(r, "%s: %s", value, strerror(read_err));
-    }
-    fclose(f);
     return err;
 }
 
@@ -363,7 +356,12 @@ static int hand_over(struct conf_shares *shares, struct conf_reader *r, const st
 int conf_read_shares(struct conf_shares *shares, const struct conf_env *env, int argc, char **argv)
 {
     struct conf common;
-    struct conf_reader r = {.conf = &common, .common = &common, .env = env, .rank = RANK_COMMAND};
+    struct conf_texts texts = {0};
+    struct conf_reader r = {.conf = &common,
+                            .common = &common,
+                            .env = env,
+                            .rank = RANK_COMMAND,
+                            .texts = env->texts ? env->texts : &texts};
 
     *shares = (struct conf_shares){0};
     set_defaults(&common);
@@ -376,6 +374,7 @@ int conf_read_shares(struct conf_shares *shares, const struct conf_env *env, int
     for (size_t i = 0; i < r.n_parts && (!run || err); i++)
         conf_free(&r.part[i].conf);
     free(r.part);
+    conf_texts_free(&texts);
     if (!err && r.done)
         return fflush(stdout) == 0 ? CONF_DONE : -EINVAL;
     return err ? -EINVAL : CONF_RUN;
@@ -412,8 +411,16 @@ int conf_parse_shares(struct conf_shares *shares, int argc, char **argv)
 {
     struct notify_fds fds;
     struct conf_env env = env_of_process(&fds);
-    int r = conf_read_shares(shares, &env, argc, argv);
+    struct conf_texts texts = {0};
+    int err = conf_texts_passed(&texts);
 
+    env.texts = &texts;
+    if (err < 0)
+        log_warn("the configuration that the supervisor hands over: %s; the files are read as they "
+                 "are now",
+                 strerror(-err));
+    int r = conf_read_shares(shares, &env, argc, argv);
+    shares->texts = texts;
     for (size_t i = 0; r == CONF_RUN && i < shares->n; i++) {
         if (conf_check_source(&shares->at[i]) < 0)
             r = -EINVAL;
@@ -439,5 +446,6 @@ void conf_free_shares(struct conf_shares *shares)
     for (size_t i = 0; i < shares->n; i++)
         conf_free(&shares->at[i]);
     free(shares->at);
+    conf_texts_free(&shares->texts);
     *shares = (struct conf_shares){0};
 }

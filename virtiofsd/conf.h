@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "conf_text.h"
 #include "host/log.h"
 
 enum conf_cache { CACHE_AUTO, CACHE_NEVER, CACHE_ALWAYS, CACHE_METADATA };
@@ -111,6 +112,7 @@ enum conf_action { CONF_RUN, CONF_DONE /* --help and the like: printed, exit 0 *
 struct conf_shares {
     struct conf *at;
     size_t n;
+    struct conf_texts texts; /* of the files */
 };
 #define CONF_MAX_SHARES 4096
 

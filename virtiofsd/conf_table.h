@@ -69,6 +69,7 @@ struct conf_env {
     uid_t euid;
     int activated_fd; /* a socket from systemd, NOTIFY_NO_SOCKET or NOTIFY_MANY_SOCKETS */
     const struct notify_fds *activated; /* all of them with their names; NULL: none */
+    struct conf_texts *texts;           /* of files; NULL: they are not needed afterwards */
 };
 
 /* What is known of a share while it is read, or of what all have in common. */
@@ -80,12 +81,13 @@ struct conf_part {
 struct conf_reader {
     struct conf *conf;
     const struct conf_env *env;
-    enum conf_rank rank;    /* of what is being read now */
-    bool files_only;        /* first passes over the command line: only --config acts */
-    bool sections;          /* of these the second one: only sections act */
-    bool has_sections;      /* there is one in some file */
-    bool in_share;          /* conf is that of the last part */
-    struct conf *common;    /* conf when it is not */
+    enum conf_rank rank; /* of what is being read now */
+    bool files_only;     /* first passes over the command line: only --config acts */
+    bool sections;       /* of these the second one: only sections act */
+    bool has_sections;   /* there is one in some file */
+    bool in_share;       /* conf is that of the last part */
+    struct conf *common; /* conf when it is not */
+    struct conf_texts *texts;
     struct conf_part *part; /* of the shares that have a section */
     size_t n_parts;
     bool capabilities;                /* --print-capabilities was seen */

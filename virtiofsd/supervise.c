@@ -78,16 +78,62 @@ static int set_ids(const struct conf_shares *shares, uint64_t **ids)
     return *ids ? 0 : -ENOMEM;
 }
 
-int supervise(const struct conf_shares *shares, char **argv, int notify_fd,
-              void (*ready)(void *ctx), void *ctx)
+/* What the supervisor has of the configuration: for workers that are started again, and for the next one. */
+struct texts {
+    struct conf_texts now, next;
+    void (*ready)(void *ctx);
+    void *ctx;
+};
+
+static void on_ready(void *ctx)
 {
-    struct supervisor_params p = {.notify_fd = notify_fd, .ready = ready, .ctx = ctx};
-    static struct supervisor *sup; /* these until the process ends */
+    const struct texts *t = ctx;
+
+    t->ready(t->ctx);
+}
+
+static int pass_texts(void *ctx, bool next)
+{
+    const struct texts *t = ctx;
+
+    return conf_texts_pass(next ? &t->next : &t->now);
+}
+
+static int read_texts_again(void *ctx, int dir_fd)
+{
+    struct texts *t = ctx;
+
+    conf_texts_free(&t->next);
+    return conf_texts_again(&t->now, dir_fd, &t->next);
+}
+
+static void take_next_texts(void *ctx)
+{
+    struct texts *t = ctx;
+
+    conf_texts_free(&t->now);
+    t->now = t->next;
+    t->next = (struct conf_texts){0};
+}
+
+int supervise(struct conf_shares *shares, char **argv, int notify_fd, void (*ready)(void *ctx),
+              void *ctx)
+{
+    static struct texts texts; /* these until the process ends */
+    struct supervisor_params p = {.notify_fd = notify_fd,
+                                  .ready = on_ready,
+                                  .pass = pass_texts,
+                                  .look_again = read_texts_again,
+                                  .taken = take_next_texts,
+                                  .ctx = &texts};
+    static struct supervisor *sup;
     static char *names;
     char number[16];
     cleanup_free uint64_t *ids = NULL;
     int n = tell_activated(shares, &names);
 
+    texts = (struct texts){.now = shares->texts, .ready = ready, .ctx = ctx};
+    shares->texts = (struct conf_texts){0};
     if (n < 0 || set_ids(shares, &ids) < 0) {
         log_error("--supervise: %s", strerror(ENOMEM));
         return EXIT_FAILURE;

@@ -12,13 +12,14 @@ struct hub;
 
 /**
  * supervise() - be the supervisor: open what needs no worker, and start workers until the work is done
+ * @shares:    the texts of their files are taken over
  * @argv:      of this process
  * @notify_fd: service manager, or -1
  * @ready:     called once, when a guest can connect
  * Return: the exit status; messages printed.
  */
-int supervise(const struct conf_shares *shares, char **argv, int notify_fd,
-              void (*ready)(void *ctx), void *ctx);
+int supervise(struct conf_shares *shares, char **argv, int notify_fd, void (*ready)(void *ctx),
+              void *ctx);
 
 /** worker_begin() - be a worker; @fd leads to the supervisor and is taken over. Return: as keep_worker_new(). */
 int worker_begin(struct keep_worker **w, int fd, const struct conf_shares *shares);

@@ -270,35 +270,79 @@ static void test_client_that_listens_is_told_to_look_at_everything(void **state)
     assert_ok(feed_unwatch(r, 7));
 }
 
+/* A configuration file; its directory goes with conf_gone(). */
+static char conf[64];
+
+static void conf_write(const char *text)
+{
+    if (!conf[0]) {
+        char dir[] = "/tmp/viofs-conf.XXXXXX";
+        assert_non_null(mkdtemp(dir));
+        snprintf(conf, sizeof(conf), "%s/conf", dir);
+    }
+    FILE *f = fopen(conf, "we");
+    assert_true(f && fputs(text, f) >= 0 && fclose(f) == 0);
+}
+
+static void conf_gone(void)
+{
+    unlink(conf);
+    *strrchr(conf, '/') = '\0';
+    rmdir(conf);
+    conf[0] = '\0';
+}
+
+static struct wire *supervised_by_file(const char *text)
+{
+    char option[80];
+
+    conf_write(text);
+    snprintf(option, sizeof(option), "--config=%s", conf);
+    return supervised(option);
+}
+
+static void test_worker_that_crashes_is_followed_by_one_with_the_same_configuration(void **state)
+{
+    (void)state;
+    struct wire *w = supervised_by_file("cache = never\n");
+
+    conf_write("cache = some"); /* somebody is about to change it */
+    for (unsigned i = 0; i < 3; i++) {
+        pid_t before = daemon_worker_pid(&w->d);
+        kill_worker(w);
+        wire_alive(w);
+        await_other(w, before);
+    }
+    conf_write("cache = always\n");
+    daemon_kill(&w->d, SIGUSR2);
+    assert_true(daemon_log_has(&w->d, "the new worker (", PATIENCE_MS));
+    conf_gone();
+    kill_worker(w);
+    wire_alive(w);
+    daemon_kill(&w->d, SIGUSR2);
+    assert_true(daemon_log_has(&w->d, "the worker goes on as it is", PATIENCE_MS));
+    wire_alive(w);
+}
+
 static void test_reload_that_fails_leaves_the_old_worker(void **state)
 {
     (void)state;
-    char dir[] = "/tmp/viofs-conf.XXXXXX", conf[64], option[80];
-
-    assert_non_null(mkdtemp(dir));
-    snprintf(conf, sizeof(conf), "%s/conf", dir);
-    snprintf(option, sizeof(option), "--config=%s", conf);
-    FILE *f = fopen(conf, "w");
-    assert_true(f && fputs("cache = never\n", f) >= 0 && fclose(f) == 0);
-    struct wire *w = supervised(option);
+    struct wire *w = supervised_by_file("cache = never\n");
     uint64_t dir_fh = open_dir(w, FC_ROOT);
     pid_t before = daemon_worker_pid(&w->d);
 
-    f = fopen(conf, "w");
-    assert_true(f && fputs("cache = sometimes\n", f) >= 0 && fclose(f) == 0);
+    conf_write("cache = sometimes\n");
     daemon_kill(&w->d, SIGUSR2);
     assert_true(daemon_log_has(&w->d, "the old one goes on", PATIENCE_MS));
     assert_int_equal(daemon_worker_pid(&w->d), before);
     assert_ok(fc_releasedir(&w->c, FC_ROOT, dir_fh));
     wire_alive(w);
 
-    f = fopen(conf, "w");
-    assert_true(f && fputs("cache = always\n", f) >= 0 && fclose(f) == 0);
+    conf_write("cache = always\n");
     daemon_kill(&w->d, SIGUSR2);
     assert_true(daemon_log_has(&w->d, "the new worker", PATIENCE_MS));
     wire_alive(w);
-    unlink(conf);
-    rmdir(dir);
+    conf_gone();
 }
 
 static void test_worker_that_lost_its_supervisor_serves_until_the_guest_leaves(void **state)
@@ -474,6 +518,7 @@ static const struct CMUnitTest tests[] = {
     WIRE_TEST(test_front_end_that_connects_is_answered_by_whoever_is_there),
     WIRE_TEST(test_waiting_for_a_lock_goes_on),
     WIRE_TEST(test_client_that_listens_is_told_to_look_at_everything),
+    WIRE_TEST(test_worker_that_crashes_is_followed_by_one_with_the_same_configuration),
     WIRE_TEST(test_reload_that_fails_leaves_the_old_worker),
     WIRE_TEST(test_worker_that_lost_its_supervisor_serves_until_the_guest_leaves),
     WIRE_TEST(test_workers_that_end_at_once_are_not_started_for_ever),

@@ -189,7 +189,7 @@ static int send_start(const struct supervisor *s, int fd)
 }
 
 /* In the child. */
-static _Noreturn void become_worker(const struct supervisor *s, int exe_fd, int fd)
+static _Noreturn void become_worker(const struct supervisor *s, bool next, int exe_fd, int fd)
 {
     char number[16];
     sigset_t none;
@@ -207,6 +207,9 @@ static _Noreturn void become_worker(const struct supervisor *s, int exe_fd, int 
     setrlimit(RLIMIT_NOFILE, &files);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+    int err = s->p->pass(s->p->ctx, next);
+    if (err < 0)
+        log_warn("a worker reads the configuration as it is now: %s", strerror(-err));
     if (fcntl(fd, F_SETFD, 0) < 0 || fchdir(s->cwd_fd) < 0)
         _exit(126);
     fexecve(exe_fd, s->argv, environ);
@@ -228,7 +231,7 @@ static int start_worker(struct supervisor *s, struct worker_process *w, int exe_
     }
     pid_t pid = fork();
     if (pid == 0)
-        become_worker(s, exe_fd, pair[1]);
+        become_worker(s, w == &s->next, exe_fd, pair[1]);
     err = pid < 0 ? -errno : 0;
     close(pair[1]);
     if (err < 0) {
@@ -347,6 +350,7 @@ static uint64_t delay_ns(unsigned crashes)
 static void take_over(struct supervisor *s)
 {
     s->now = s->next;
+    s->p->taken(s->p->ctx);
     s->leave_by = 0;
     s->next = (struct worker_process){.fd = -1, .exe_fd = -1};
     if (s->now.serving || !s->now.ready)
@@ -430,6 +434,10 @@ static void reload(struct supervisor *s)
     int fd = open(s->path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         log_error("reload: %s: %s; the worker goes on as it is", s->path, strerror(errno));
+    if (fd >= 0 && s->p->look_again(s->p->ctx, s->cwd_fd) < 0) {
+        close(fd);
+        fd = -1;
+    }
     if (fd < 0 || start_worker(s, &s->next, fd) < 0)
         notify_send(s->p->notify_fd, "READY=1");
 }

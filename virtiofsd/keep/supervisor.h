@@ -26,6 +26,13 @@ struct supervisor_params {
     const char *listen_names; /* their names, or NULL */
     int notify_fd;            /* service manager, or -1 */
     void (*ready)(void *ctx); /* a guest can connect; called once */
+    /*
+     * What a worker is started with beside its arguments. pass() hands it over, in the child; look_again() takes what there
+     * is now, at a reload, for the @next worker only, until taken() says that it is that of all to come.
+     */
+    int (*pass)(void *ctx, bool next);
+    int (*look_again)(void *ctx, int dir_fd);
+    void (*taken)(void *ctx);
     void *ctx;
 };
 

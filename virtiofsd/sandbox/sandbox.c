@@ -227,7 +227,7 @@ int sandbox_enter(const struct conf *conf, struct sandbox *sb)
  */
 int sandbox_lock(const struct conf *conf, struct sandbox *sb)
 {
-    return sandbox_lock_shares(&(struct conf_shares){(struct conf *)conf, 1}, sb);
+    return sandbox_lock_shares(&(struct conf_shares){.at = (struct conf *)conf, .n = 1}, sb);
 }
 
 /** sandbox_lock_shares() - see sandbox.h */
