@@ -341,6 +341,19 @@ static int read_all(struct conf_reader *r, int argc, char **argv)
     return r->has_sections ? read_command_of_parts(r, argc, argv) : read_command(r, argc, argv);
 }
 
+/*
+ * Who is started by a service manager or by libvirt, which hand a socket over or want to be told, has to survive what can
+ * be survived; who types a command wants one process.
+ */
+static bool is_to_be_supervised(const struct conf_reader *r, const struct conf_shares *shares)
+{
+    bool by = r->env->managed;
+
+    for (size_t i = 0; i < shares->n; i++)
+        by = by || shares->at[i].listen_fd >= 0;
+    return by;
+}
+
 /* Give the caller what was read. Return: 0 or -ENOMEM. */
 static int hand_over(struct conf_shares *shares, struct conf_reader *r, const struct conf *only)
 {
@@ -350,6 +363,10 @@ static int hand_over(struct conf_shares *shares, struct conf_reader *r, const st
         return -ENOMEM;
     for (size_t i = 0; i < shares->n; i++)
         shares->at[i] = r->has_sections ? r->part[i].conf : *only;
+    if (conf_rank_of(r, "supervise") == RANK_DEFAULT && is_to_be_supervised(r, shares)) {
+        for (size_t i = 0; i < shares->n; i++)
+            shares->at[i].supervise = true;
+    }
     return 0;
 }
 
@@ -404,7 +421,8 @@ static struct conf_env env_of_process(struct notify_fds *fds)
                              .activated_fd = fds->n == 0   ? NOTIFY_NO_SOCKET
                                              : fds->n == 1 ? fds->first
                                                            : NOTIFY_MANY_SOCKETS,
-                             .activated = fds};
+                             .activated = fds,
+                             .managed = notify_is_wanted()};
 }
 
 int conf_parse_shares(struct conf_shares *shares, int argc, char **argv)

@@ -358,7 +358,7 @@ const struct conf_option conf_options[] = {
      .process = "it is about the process",
      .group = GROUP_RUN,
      SWITCH(supervise),
-     .help = "survive crashes and upgrades of the daemon"},
+     .help = "survive a crash [under systemd, libvirt]"},
     {.name = "log-level",
      .process = "there is one log",
      .also = "loglevel",

@@ -70,6 +70,7 @@ struct conf_env {
     int activated_fd; /* a socket from systemd, NOTIFY_NO_SOCKET or NOTIFY_MANY_SOCKETS */
     const struct notify_fds *activated; /* all of them with their names; NULL: none */
     struct conf_texts *texts;           /* of files; NULL: they are not needed afterwards */
+    bool managed;                       /* a service manager waits to hear of us */
 };
 
 /* What is known of a share while it is read, or of what all have in common. */

@@ -361,6 +361,8 @@ int main(int argc, char **argv)
         return EXIT_FAILURE;
     for (size_t i = 0; i < d.conf.n; i++)
         share_init(&d.share[i], &d.conf.at[i]);
+    for (size_t i = 0; i < d.conf.n && keep_fd >= 0; i++)
+        d.conf.at[i].supervise = true; /* whatever a file may say by now */
     signal(SIGPIPE, SIG_IGN);
     if (!process_conf(&d)->supervise || keep_fd >= 0)
         signal(SIGUSR2, SIG_IGN); /* `systemctl reload`: only a supervisor can */

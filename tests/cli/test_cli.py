@@ -49,7 +49,7 @@ class Rig:
         """Start the daemon in the foreground."""
         kwargs.setdefault("stderr", subprocess.PIPE)
         env = environment(args, kwargs.pop("env", None))
-        process = subprocess.Popen([VIRTIOFSD, *args, *OPTIONS], stdin=subprocess.DEVNULL,
+        process = subprocess.Popen([VIRTIOFSD, *OPTIONS, *args], stdin=subprocess.DEVNULL,
                                    stdout=subprocess.DEVNULL, env=env, **kwargs)
         self.processes.append(process)
         return process
@@ -93,7 +93,7 @@ class Rig:
 
 def run(*args, **kwargs):
     """Run the daemon as a command that ends by itself."""
-    return subprocess.run([VIRTIOFSD, *args, *OPTIONS], stdin=subprocess.DEVNULL, capture_output=True,
+    return subprocess.run([VIRTIOFSD, *OPTIONS, *args], stdin=subprocess.DEVNULL, capture_output=True,
                           text=True, timeout=LIMIT, check=False, env=environment(args, None), **kwargs)
 
 
@@ -204,6 +204,19 @@ def keep_listening_serves_one_front_end_after_the_other(rig):
 # ---- --supervise ------------------------------------------------------------------------------------
 
 
+def children_of(pid):
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
+        return [int(child) for child in f.read().split()]
+
+
+def a_daemon_that_is_killed_without_a_supervisor_says_what_to_do(rig):
+    daemon = rig.ready("--no-supervise", "--sandbox=namespace")
+    os.kill(children_of(daemon.pid)[0], signal.SIGKILL)
+    said = daemon.communicate(timeout=LIMIT)[1].decode()
+    assert daemon.returncode == 128 + signal.SIGKILL, said
+    assert "virtiofsd was killed" in said and "restart the virtual machine" in said, said
+
+
 def reload_is_told_to_the_service_manager(rig):
     manager, env = rig.manager()
     daemon = rig.serve("--supervise", env=env)
@@ -217,7 +230,7 @@ def reload_is_told_to_the_service_manager(rig):
 
 
 def reload_of_a_daemon_without_supervisor_does_nothing(rig):
-    daemon = rig.ready()
+    daemon = rig.ready("--no-supervise")
     daemon.send_signal(signal.SIGUSR2)
     time.sleep(0.1)
     assert daemon.poll() is None
@@ -313,7 +326,7 @@ def start_as_systemd_does(rig, made, *args, names=None):
         if names:
             os.environ.update(LISTEN_FDNAMES=names)
         share = [] if names else ["--shared-dir", rig.share]
-        os.execve(VIRTIOFSD, [VIRTIOFSD, *share, *args, *OPTIONS], environment([], None))
+        os.execve(VIRTIOFSD, [VIRTIOFSD, *share, *OPTIONS, *args], environment([], None))
 
     log = os.open(os.path.join(rig.dir, "log"), os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
     pid = os.fork()
@@ -545,6 +558,7 @@ CHECKS = [
     signals_end_the_daemon_while_a_front_end_is_there,
     every_sandbox_lets_the_daemon_live,
     keep_listening_serves_one_front_end_after_the_other,
+    a_daemon_that_is_killed_without_a_supervisor_says_what_to_do,
     reload_is_told_to_the_service_manager,
     reload_of_a_daemon_without_supervisor_does_nothing,
     daemonize_returns_when_a_guest_can_connect,

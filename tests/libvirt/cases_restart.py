@@ -10,7 +10,7 @@ import signal
 import subprocess
 
 from guest import Guest
-from host import DOMAIN, daemons, domain, example, read, wait_until
+from host import DOMAIN, daemons, domain, example, read, serving, wait_until
 
 OURS = "/usr/libexec/virtiofsd"
 
@@ -43,13 +43,32 @@ def a_guest_that_is_reset_finds_its_shares_again(b):
     assert b.guest.says("cat /mnt/mount_tag0/reset") == "before the reset"
 
 
-def a_killed_daemon_leaves_a_message_in_its_log(b):
+def a_killed_worker_is_replaced_under_the_guest(b):
     pid, _ = b.host.daemon("mount_tag0")
-    worker = int(read(f"/proc/{pid}/task/{pid}/children").split()[0])
-    os.kill(worker, signal.SIGKILL)
-    wait_until(lambda: "killed" in b.host.log("mount_tag0"), 5, "the message")
-    last = b.host.log("mount_tag0").splitlines()[-1]
-    assert "virtiofsd was killed" in last and "restart the virtual machine" in last, last
+    b.guest.says("exec 7>/mnt/mount_tag0/open && echo before >&7")
+    for turn in range(3):
+        os.kill(serving(pid), signal.SIGKILL)
+        b.guest.says(f"echo after {turn} >&7")
+    assert read("/home/user/viofs/open").splitlines() == ["before", "after 0", "after 1", "after 2"]
+    assert b.guest.says("exec 7>&-; cat /mnt/mount_tag0/reset") == "before the reset"
+    log = b.host.log("mount_tag0")
+    assert "ended with" in log and "the front end's device goes on" in log, log
+
+
+def a_reload_puts_another_worker_in_its_place(b):
+    pid, _ = b.host.daemon("mount_tag0")
+    before = serving(pid)
+    os.kill(pid, signal.SIGUSR2)
+    wait_until(lambda: "reload: the new worker" in b.host.log("mount_tag0"), 10, "the new worker")
+    assert b.guest.says("cat /mnt/mount_tag0/reset") == "before the reset"
+    assert serving(pid) != before
+
+
+def a_share_whose_whole_daemon_is_killed_says_so_and_serves_on(b):
+    pid, _ = b.host.daemon("mount_tag0")
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: "the supervisor has ended" in b.host.log("mount_tag0"), 5, "the message")
+    assert b.guest.says("cat /mnt/mount_tag0/reset") == "before the reset"
 
 
 def the_other_shares_work_on_meanwhile(b):

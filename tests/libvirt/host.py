@@ -66,6 +66,13 @@ def command_line(pid):
         return f.read().decode().split("\0")[:-1]
 
 
+def serving(pid):
+    """The process that serves, of a daemon that libvirt started: the last of a line of children."""
+    while children := read(f"/proc/{pid}/task/{pid}/children").split():
+        pid = int(children[0])
+    return pid
+
+
 def daemons():
     """Pids of all virtiofsd processes, whoever's daemon and on whichever side of its sandbox."""
     found = []

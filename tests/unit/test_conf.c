@@ -366,6 +366,31 @@ static void test_several_sockets_from_systemd_are_refused(void **state)
     refuse_as(&env, "--shared-dir=/srv", "LISTEN_FDS", "one ListenStream=");
 }
 
+static bool is_supervised(const struct conf_env *env, const char *line)
+{
+    struct parsed p;
+    bool is = accept_as(&p, env, line)->supervise;
+
+    conf_free(&p.conf);
+    return is;
+}
+
+static void test_who_is_looked_after_is_supervised_unless_told_otherwise(void **state)
+{
+    const struct conf_env activated = {.euid = 0, .activated_fd = 3};
+    const struct conf_env notify = {.euid = 0, .activated_fd = NOTIFY_NO_SOCKET, .managed = true};
+
+    (void)state;
+    assert_false(is_supervised(&root, "--shared-dir=/srv|--socket-path=/s"));
+    assert_true(is_supervised(&root, BASE "--supervise"));
+    assert_true(is_supervised(&root, "--shared-dir=/srv|--fd=7"));
+    assert_false(is_supervised(&root, "--shared-dir=/srv|--fd=7|--no-supervise"));
+    assert_true(is_supervised(&activated, "--shared-dir=/srv"));
+    assert_false(is_supervised(&activated, "--shared-dir=/srv|--no-supervise"));
+    assert_true(is_supervised(&notify, "--shared-dir=/srv|--socket-path=/s"));
+    assert_false(is_supervised(&notify, BASE "--no-supervise"));
+}
+
 /* ---- errors ------------------------------------------------------------------------------------ */
 
 static void test_every_error_names_its_option_and_the_next_step(void **state)
@@ -591,6 +616,7 @@ int main(void)
         cmocka_unit_test(test_a_socket_from_systemd_serves_when_none_is_named),
         cmocka_unit_test(test_a_socket_from_systemd_beside_another_is_refused),
         cmocka_unit_test(test_several_sockets_from_systemd_are_refused),
+        cmocka_unit_test(test_who_is_looked_after_is_supervised_unless_told_otherwise),
         cmocka_unit_test(test_every_error_names_its_option_and_the_next_step),
         cmocka_unit_test(test_root_gets_no_user_namespace),
         cmocka_unit_test(test_a_list_of_ranges_has_an_end),

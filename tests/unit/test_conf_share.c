@@ -231,6 +231,12 @@ static void test_sockets_from_systemd_go_to_the_shares_of_their_names(void **sta
     assert_null(s.shares.at[0].socket_path);
     assert_int_equal(s.shares.at[1].listen_fd, 3);
     assert_true(s.shares.at[1].activated);
+    assert_true(s.shares.at[0].supervise && s.shares.at[1].supervise);
+    conf_free_shares(&s.shares);
+
+    s = read_as(&env, "supervise = no\n" ONE "[share two]\nshared-dir = /srv/two\n", NULL);
+    assert_int_equal(s.result, CONF_RUN);
+    assert_false(s.shares.at[0].supervise || s.shares.at[1].supervise);
     conf_free_shares(&s.shares);
 
     s = read_as(&env, ONE, NULL);

@@ -28,6 +28,11 @@
 #define LISTEN_FDS_START 3
 #define LISTEN_FDS_MAX   65536
 
+bool notify_is_wanted(void)
+{
+    return getenv("NOTIFY_SOCKET") != NULL;
+}
+
 int notify_open(void)
 {
     const char *path = getenv("NOTIFY_SOCKET");

@@ -8,6 +8,11 @@
 #ifndef VIOFS_NOTIFY_H
 #define VIOFS_NOTIFY_H
 
+#include <stdbool.h>
+
+/** notify_is_wanted() - is there a service manager to tell? Before notify_open(). */
+bool notify_is_wanted(void);
+
 /**
  * notify_open() - open $NOTIFY_SOCKET, before the sandbox hides it
  *

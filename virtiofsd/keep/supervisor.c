@@ -370,6 +370,8 @@ static int now_ended(struct supervisor *s, int status)
     bury(s, &s->now);
     w.done = s->now.done;
     if (w.done || s->ending || !s->served) {
+        if (!s->ending)
+            notify_send(s->p->notify_fd, "STOPPING=1");
         if (!s->served && WIFSIGNALED(status))
             say_ended(w.pid, status);
         return s->ending && !w.done ? EXIT_SUCCESS : exit_status(status);
