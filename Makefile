@@ -31,10 +31,11 @@ soak: ## the tests with their long lists, an hour or two
 	@scripts/setup build demo test
 	@tests/run --soak $(STAGES)
 
-stress: ## the Windows chain under load, its daemon killed every ten seconds, for SECONDS (default 600)
+stress: ## the Windows chain under load for SECONDS (default 600), its daemon killed every ten seconds, a supervised one's worker each second
 	@scripts/setup build test
 	@tests/wine/chain/build
 	@tests/wine/stress/run $(or $(SECONDS),600)
+	@tests/wine/stress/run --supervised $(or $(SECONDS),600)
 
 fuzz: ## ten million executions of each fuzzer
 	@scripts/setup build test
