@@ -24,14 +24,17 @@ TOP = os.environ["VIOFS_TOP"]
 sys.path.insert(0, os.path.join(TOP, "tests", "wine", "chain"))
 # pylint: disable=wrong-import-position
 from chain import VIOFS_DIR, Chain, Failed, Share  # noqa: E402
-from door import BASIC, CREATE, GENERIC_READ, GENERIC_WRITE, MAKE, OPEN, OPEN_IF, READ, SET_INFO, SHARE_ALL, WRITE, Door  # noqa: E402
+from door import BASIC, CREATE, DELETE, GENERIC_READ, GENERIC_WRITE, MAKE, OPEN, OPEN_IF, READ, SET_INFO, SHARE_ALL, WRITE, Door  # noqa: E402
 from tap import Tap  # noqa: E402
 
 TAP = Tap()
-MODES = {"never": "V:", "auto": "W:", "metadata": "X:", "always": "Y:", "move": "T:"}
+# By tag: the drive, the daemon's cache mode, and what the Windows service is told.
+MODES = {"never": ("V:", "never", {}), "auto": ("W:", "auto", {}), "metadata": ("X:", "metadata", {}),
+         "always": ("Y:", "always", {}), "move": ("T:", "auto", {}), "strict": ("S:", "auto", {"Cache": "strict"}),
+         "long": ("R:", "auto", {"Cache": "long"})}
 NAME_NOT_FOUND, PATH_NOT_FOUND, COLLISION = 0xC0000034, 0xC000003A, 0xC0000035
 IO_DEVICE_ERROR, FILE_INVALID = 0xC0000185, 0xC0000098
-DELETE, INTERNAL, RENAME = 0x10000, 6, 10
+INTERNAL, RENAME = 6, 10
 WITHIN = 1.5  # seconds; what "within a second" may take on a busy machine
 
 
@@ -123,10 +126,10 @@ class Steps:
     # ---- close to open
 
     def coherence(self):
-        for mode in ("never", "auto", "metadata"):
+        for mode in ("never", "auto", "metadata", "strict"):
             with self.program(mode) as program:
                 self.coherent(mode, program)
-        for mode in ("never", "auto", "metadata", "always"):
+        for mode in ("never", "auto", "metadata", "always", "strict", "long"):
             data = os.urandom(300000)
             with self.program(mode) as program:
                 status = program.put("big", data)
@@ -347,11 +350,11 @@ class Load(threading.Thread):
 
 def make_shares(mount_b):
     shares = {}
-    for mode, letter in MODES.items():
+    for mode, (letter, cache, settings) in MODES.items():
         directory = os.path.join(mount_b, "win-" + mode)
         os.mkdir(directory)
-        cache = mode if mode != "move" else "auto"
-        shares[mode] = Share(mode, directory, {"MountPoint": letter}, ["-o", f"xattr,cache={cache}", "--sandbox=none"])
+        shares[mode] = Share(mode, directory, {"MountPoint": letter, **settings},
+                             ["-o", f"xattr,cache={cache}", "--sandbox=none"])
     return shares
 
 

@@ -35,6 +35,20 @@ def replace_daemon(chain, share, process, seconds, period=10):
     time.sleep(max(0, last - time.monotonic()))
 
 
+def worker_of(share, seconds=10):
+    """The process that serves a supervised share, as soon as there is one."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        pid = share.daemon.pid
+        with contextlib.suppress(OSError):  # one that has just ended
+            while inside := children(pid):
+                pid = inside[-1]
+            if pid != share.daemon.pid:
+                return pid
+        time.sleep(0.01)
+    raise Failed(f"{share.tag} has no worker")
+
+
 def disturb_worker(_chain, share, _process, seconds):
     """Kill a supervised daemon's worker every second, and ask for a reload every third time."""
     last, turn = time.monotonic() + seconds, 0
@@ -45,11 +59,7 @@ def disturb_worker(_chain, share, _process, seconds):
             if turn % 3 == 0:
                 os.kill(share.daemon.pid, signal.SIGUSR2)
                 continue
-            pid = share.daemon.pid
-            while inside := children(pid):
-                pid = inside[-1]
-            if pid != share.daemon.pid:
-                os.kill(pid, signal.SIGKILL)
+            os.kill(worker_of(share), signal.SIGKILL)
 
 
 def what_supervisor_says(share):
