@@ -211,17 +211,20 @@ static int open_outside(struct daemon *d)
 }
 
 /* Into the sandbox; the shares' descriptors in it go to the shares. */
-static int enter_sandbox(struct daemon *d)
+static int enter_sandbox(struct daemon *d, int64_t nofile)
 {
     cleanup_free struct sandbox *sb = calloc(d->conf.n, sizeof(*sb));
+    struct sandbox_heir to, *heir = worker_heir(d->worker, &to, nofile) ? &to : NULL;
     int err;
 
     if (!sb)
         return check("sandbox", -ENOMEM);
     if (has_sections(d))
-        err = sandbox_enter_shares(&d->conf, sb);
+        err = sandbox_enter_shares(&d->conf, sb, heir);
     else
-        err = sandbox_enter(process_conf(d), sb);
+        err = sandbox_enter(process_conf(d), sb, heir);
+    if (!err && heir && heir->parent_fd >= 0)
+        keep_hold(d->worker, heir->parent_fd);
     if (!err)
         err = sandbox_lock_shares(&d->conf, sb);
     for (size_t i = 0; i < d->conf.n; i++)
@@ -274,7 +277,8 @@ static int start(struct daemon *d)
     int64_t nofile = sandbox_limits(c);
     if (nofile < 0)
         return (int)nofile;
-    if ((err = enter_sandbox(d)) < 0 || (err = check("threads", server_pool(&d->pool, c))) < 0)
+    if ((err = enter_sandbox(d, nofile)) < 0 ||
+        (err = check("threads", server_pool(&d->pool, c))) < 0)
         return err;
     if (has_sections(d))
         mallopt(M_MMAP_THRESHOLD, LARGE_TABLE);

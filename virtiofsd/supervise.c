@@ -161,6 +161,13 @@ int worker_begin(struct keep_worker **w, int fd, const struct conf_shares *share
     return err < 0 ? err : keep_worker_new(w, fd, (unsigned)shares->n, ids);
 }
 
+bool worker_heir(struct keep_worker *w, struct sandbox_heir *heir, int64_t nofile)
+{
+    *heir = (struct sandbox_heir){
+        .ctx = w, .begun = keep_parent_of, .ended = keep_bequeath, .parent_fd = -1};
+    return w && keep_prepare(w, (uint64_t)nofile);
+}
+
 static void on_quiesce(void *ctx)
 {
     const struct serving *s = ctx;

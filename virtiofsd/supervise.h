@@ -24,6 +24,14 @@ int supervise(struct conf_shares *shares, char **argv, int notify_fd, void (*rea
 /** worker_begin() - be a worker; @fd leads to the supervisor and is taken over. Return: as keep_worker_new(). */
 int worker_begin(struct keep_worker **w, int fd, const struct conf_shares *shares);
 
+/**
+ * worker_heir() - who gets what this worker has open when it ends
+ * @w:      NULL: no worker, then nobody
+ * @nofile: the limit of open files
+ * Return: is there anybody? @heir is for sandbox_enter() then.
+ */
+bool worker_heir(struct keep_worker *w, struct sandbox_heir *heir, int64_t nofile);
+
 /* What a worker serves; lives as long as the process. */
 struct serving {
     struct share *share;

@@ -666,7 +666,7 @@ static void start_servers(const char *share)
     for (unsigned i = 0; i < SERVERS; i++) {
         parse(&conf[i], share, i);
         if (i == 0) {
-            MUST(sandbox_enter(&conf[0], &sb) == 0);
+            MUST(sandbox_enter(&conf[0], &sb, NULL) == 0);
             MUST(sandbox_lock(&conf[0], &sb) == 0);
         }
         MUST(server_new(&run.srv[i], &conf[i], &sb, NULL, 250, NULL) == 0);

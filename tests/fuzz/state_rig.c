@@ -106,7 +106,8 @@ void rig_open(void)
             argv[argc++] = (char *)(uintptr_t)*o;
         MUST(conf_parse(&all.conf[row], argc, argv) == CONF_RUN);
     }
-    MUST(sandbox_enter(&all.conf[0], &all.sb) == 0 && sandbox_lock(&all.conf[0], &all.sb) == 0);
+    MUST(sandbox_enter(&all.conf[0], &all.sb, NULL) == 0 &&
+         sandbox_lock(&all.conf[0], &all.sb) == 0);
     all.thread = server_ops.thread_begin(NULL);
     MUST(all.thread);
 }

@@ -144,7 +144,7 @@ void start(struct world *w)
 
     alarm(60);
     must(conf_parse(&conf, 11, argv) == CONF_RUN, "options");
-    must(sandbox_enter(&conf, &sb) == 0 && sandbox_lock(&conf, &sb) == 0, "sandbox");
+    must(sandbox_enter(&conf, &sb, NULL) == 0 && sandbox_lock(&conf, &sb) == 0, "sandbox");
     must(server_new(&w->srv, &conf, &sb, NULL, 1024, w->keep) == 0, "server");
     if (keep_resumes(w->keep))
         must(server_resume(w->srv) == 0, "resume");

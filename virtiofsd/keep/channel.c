@@ -8,6 +8,7 @@
  * Source: unix(7), "Sockets API", SCM_RIGHTS. Ownership: none. Locks: none; messages are atomic.
  *
  * syscalls: sendmsg recvmsg poll ppoll close
+ * parent: sendmsg poll ppoll
  */
 #include <errno.h>
 #include <poll.h>

@@ -8,18 +8,20 @@
  *   closes. keep_map() gives it its size, once and for all, and maps it. Kept descriptors come when it is this
  *   worker's turn: the one before it has ended then, and all that it put has been received.
  *
- *   Which keys are kept is known here, as one bit each, so that a drop of what is not there sends nothing and
- *   the supervisor's bound is met without asking it.
+ *   What a guest decides about is kept without a message (hold.c), where that can be done. For the rest it is known here
+ *   which keys are kept, as one bit each, so that a drop of what is not there sends nothing and the supervisor's bound is
+ *   met without asking it.
  *
  *   A thread listens to the supervisor: an order to leave, or its end. It also looks until the first
- *   request has been completed, and says so: a worker that never gets that far is not started for ever.
+ *   request has been completed, and says so: a worker that never gets that far is not started for ever. And it sees
+ *   the end of the parent, if that holds descriptors for this process.
  *
  *   When the supervisor has ended the worker goes on, unprotected, until its front end leaves.
  *
- * Ownership: the process' shares' struct keep belong to struct keep_worker. Locks: keep_worker.lock guards the kept
- * keys and the order of messages.
+ * Ownership: the process' shares' struct keep belong to struct keep_worker. Locks: keep_worker.lock guards the
+ * keys of what was sent and the order of messages.
  *
- * syscalls: shutdown mmap munmap memfd_create fstat newfstatat ftruncate fcntl close poll ppoll futex
+ * syscalls: write mmap munmap memfd_create fstat newfstatat ftruncate fcntl close poll ppoll futex
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -28,6 +30,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -36,48 +39,13 @@
 #include "host/cleanup.h"
 #include "host/log.h"
 #include "host/thread.h"
-#include "keep/channel.h"
-#include "keep/keep.h"
+#include "keep/keep_int.h"
 
-#define SEND_MS      5000 /* a worker waits so long for a supervisor that does not listen */
-#define PROGRESS_MS  5    /* at first; an idle guest's worker looks less and less often */
+#define PROGRESS_MS  5 /* at first; an idle guest's worker looks less and less often */
 #define PROGRESS_MAX 500
 #define INDEX_MAX    KEEP_INDEX_MAX
 #define DEVICE_PART  32 /* of a share's part: what a device usually has */
 #define REGION_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
-
-/* One kept descriptor that was handed to this worker. */
-struct given {
-    uint32_t index;
-    uint8_t kind;
-    int fd;
-};
-
-struct keep {
-    struct keep_worker *worker;
-    uint16_t share;
-    uint64_t id;
-    int region[KEEP_REGIONS]; /* until keep_settle() */
-    struct given *given;      /* sorted, until keep_settle() */
-    size_t n_given, room;
-    uint8_t *kept[KEEP_KINDS]; /* a bit for each index */
-    uint32_t kept_bits[KEEP_KINDS];
-    uint64_t n_kept; /* of what a guest decides about */
-};
-
-struct keep_worker {
-    int fd;
-    pthread_t thread;
-    bool listening;     /* the thread runs */
-    atomic_bool ending; /* the thread is to end */
-    bool resumes;
-    struct keep_events events;
-    pthread_mutex_t lock;
-    bool lost; /* nobody is there any more */
-    uint64_t n_kept, max_kept;
-    unsigned n_shares;
-    struct keep share[];
-};
 
 /** keep_share_id() - see keep.h. FNV-1a: names that differ by mistake, not by design, are to be told apart. */
 uint64_t keep_share_id(const char *name)
@@ -127,6 +95,7 @@ static int receive_start(struct keep_worker *w)
         if (m.op == CHANNEL_HELLO && m.index == CHANNEL_VERSION) {
             hello = true;
             w->max_kept = m.value;
+            w->takes_back = m.kind & CHANNEL_TAKES_BACK;
         } else if (m.op == CHANNEL_STARTED && hello) {
             w->resumes = m.value != 0;
             return has_all_regions(w) ? 0 : -EXDEV;
@@ -148,7 +117,10 @@ int keep_worker_new(struct keep_worker **out, int fd, unsigned n_shares, const u
         return -ENOMEM;
     w->fd = fd;
     w->n_shares = n_shares;
+    w->parent_fd = -1;
+    w->wake_fd = eventfd(0, EFD_CLOEXEC);
     pthread_mutex_init(&w->lock, NULL);
+    pthread_mutex_init(&w->hold_lock, NULL);
     for (unsigned i = 0; i < n_shares; i++) {
         w->share[i].worker = w;
         w->share[i].share = (uint16_t)i;
@@ -156,12 +128,14 @@ int keep_worker_new(struct keep_worker **out, int fd, unsigned n_shares, const u
         for (unsigned r = 0; r < KEEP_REGIONS; r++)
             w->share[i].region[r] = -1;
     }
-    int err = receive_start(w);
+    int err = w->wake_fd < 0 ? -errno : receive_start(w);
     if (err == -EXDEV)
         log_error("the configuration file has other shares than when virtiofsd was started, or has "
                   "them in "
                   "another order: that takes a restart, a reload is not enough");
     if (err < 0) {
+        if (w->wake_fd >= 0)
+            close(w->wake_fd);
         free(w);
         return err;
     }
@@ -201,12 +175,6 @@ static bool is_kept(const struct keep *k, enum keep_kind kind, uint32_t index)
     return index < k->kept_bits[kind] && (k->kept[kind][index / 8] >> (index % 8)) & 1;
 }
 
-/* Does a guest say how many there are? (Of the others its virtual machine does.) */
-static bool is_guests(enum keep_kind kind)
-{
-    return kind == KEEP_INODE || kind == KEEP_HANDLE || kind == KEEP_LOCK;
-}
-
 /* Return: 0 or -ENOMEM. */
 static int set_kept(struct keep *k, enum keep_kind kind, uint32_t index)
 {
@@ -223,7 +191,7 @@ static int set_kept(struct keep *k, enum keep_kind kind, uint32_t index)
     }
     if (!is_kept(k, kind, index)) {
         k->worker->n_kept++;
-        k->n_kept += is_guests(kind);
+        k->n_kept += keep_is_guests(kind);
     }
     k->kept[kind][index / 8] |= (uint8_t)(1u << (index % 8));
     return 0;
@@ -233,17 +201,17 @@ static void unset_kept(struct keep *k, enum keep_kind kind, uint32_t index)
 {
     k->kept[kind][index / 8] &= (uint8_t) ~(1u << (index % 8));
     k->worker->n_kept--;
-    k->n_kept -= is_guests(kind);
+    k->n_kept -= keep_is_guests(kind);
 }
 
-/* Each share may have its part, beside what its device takes. */
-static bool is_full(const struct keep *k, enum keep_kind kind)
+/** keep_is_full() - see keep_int.h. Each share may have its part, beside what its device takes. */
+bool keep_is_full(const struct keep *k, enum keep_kind kind)
 {
     const struct keep_worker *w = k->worker;
     uint64_t part = w->max_kept / w->n_shares;
 
     part = part > 2 * DEVICE_PART ? part - DEVICE_PART : part / 2;
-    return w->n_kept >= w->max_kept || (is_guests(kind) && k->n_kept >= part);
+    return w->n_kept >= w->max_kept || (keep_is_guests(kind) && k->n_kept >= part);
 }
 
 /* ---- its turn ------------------------------------------------------------------------------ */
@@ -271,18 +239,31 @@ static int take_given(struct keep_worker *w, const struct channel_msg *m, int fd
         k->given = more;
         k->room = room;
     }
-    int err = set_kept(k, m->kind, m->index);
+    const struct given g = {.kind = m->kind, .index = m->index, .fd = fd};
+    int err = keep_is_held(w, m->kind) ? hold_given(k, &g) : set_kept(k, m->kind, m->index);
     if (err == 0)
-        k->given[k->n_given++] = (struct given){.kind = m->kind, .index = m->index, .fd = fd};
+        k->given[k->n_given++] = g;
     return err;
+}
+
+/* Until something comes. Return: 0; -EPIPE: the parent has ended. */
+static int await_message(const struct keep_worker *w)
+{
+    struct pollfd p[] = {{.fd = w->fd, .events = POLLIN}, {.fd = w->parent_fd, .events = POLLIN}};
+
+    while (poll(p, 2, -1) < 0 && errno == EINTR)
+        continue;
+    return p[1].revents ? -EPIPE : 0;
 }
 
 /* Until CHANNEL_GO. Return: 0 or -errno. */
 static int receive_given(struct keep_worker *w)
 {
     struct channel_msg m;
-    int fd, err;
+    int fd, err = await_message(w);
 
+    if (err < 0)
+        return err;
     while ((err = channel_recv(w->fd, &m, &fd)) > 0) {
         if (m.op == CHANNEL_GO)
             return 0;
@@ -325,6 +306,19 @@ static void tell(struct keep_worker *w, enum channel_op op)
     pthread_mutex_unlock(&w->lock);
 }
 
+/* Until there is something to do. Return: has the supervisor said something? */
+static bool wait_for_orders(struct keep_worker *w, int ms)
+{
+    struct pollfd p[] = {{.fd = w->wake_fd, .events = POLLIN},
+                         {.fd = w->parent_fd, .events = POLLIN},
+                         {.fd = w->lost ? -1 : w->fd, .events = POLLIN}};
+    int n = poll(p, 3, ms);
+
+    if (n > 0 && p[1].revents && !atomic_load(&w->ending))
+        hold_orphaned(w);
+    return n > 0 && p[2].revents && !p[0].revents;
+}
+
 static void *listen_to_supervisor(void *arg)
 {
     struct keep_worker *w = arg;
@@ -332,11 +326,8 @@ static void *listen_to_supervisor(void *arg)
     int look_ms = PROGRESS_MS;
 
     thread_name("keep");
-    while (!w->lost && !atomic_load(&w->ending)) {
-        struct pollfd p = {.fd = w->fd, .events = POLLIN};
-        int n = poll(&p, 1, alive ? -1 : look_ms);
-
-        if (n > 0)
+    while (!atomic_load(&w->ending)) {
+        if (wait_for_orders(w, alive || w->lost ? -1 : look_ms))
             hear_orders(w);
         if (!alive && !atomic_load(&w->ending) && w->events.progress(w->events.ctx)) {
             alive = true;
@@ -350,11 +341,13 @@ static void *listen_to_supervisor(void *arg)
 /** keep_await_turn() - see keep.h */
 int keep_await_turn(struct keep_worker *w)
 {
-    struct channel_msg m = {.op = CHANNEL_READY};
-    int err = channel_send(w->fd, &m, -1, SEND_MS);
+    const struct channel_msg ready = {.op = CHANNEL_READY}, held = {.op = CHANNEL_HELD};
+    int err = channel_send(w->fd, &ready, -1, SEND_MS);
 
     if (err == 0)
         err = receive_given(w);
+    if (err == 0 && w->holds)
+        err = channel_send(w->fd, &held, -1, SEND_MS);
     for (unsigned i = 0; err == 0 && i < w->n_shares; i++) {
         struct keep *k = &w->share[i];
         if (k->n_given > 0)
@@ -378,8 +371,11 @@ void keep_settle(struct keep *k)
     if (!k)
         return;
     for (size_t i = 0; i < k->n_given; i++) {
-        if (k->given[i].fd >= 0)
-            close(k->given[i].fd);
+        const struct given *g = &k->given[i];
+        if (g->fd >= 0 && keep_is_held(k->worker, g->kind))
+            hold_not_taken(k, g);
+        else if (g->fd >= 0)
+            close(g->fd);
     }
     free(k->given);
     k->given = NULL;
@@ -397,10 +393,12 @@ void keep_bye(struct keep_worker *w)
     if (!w)
         return;
     tell(w, CHANNEL_BYE);
+    if (w->held)
+        held_end(w->held);
     if (!w->listening)
         return;
     atomic_store(&w->ending, true);
-    shutdown(w->fd, SHUT_RD); /* wakes the thread */
+    eventfd_write(w->wake_fd, 1);
     pthread_join(w->thread, NULL);
     w->listening = false;
 }
@@ -497,11 +495,9 @@ bool keep_is_supervised(const struct keep *k)
     return k != NULL;
 }
 
-/** keep_put() - see keep.h */
-int keep_put(struct keep *k, enum keep_kind kind, uint32_t index, int fd)
+/* By a message, which has a copy. Return: 0 or -errno. */
+static int send_put(struct keep *k, enum keep_kind kind, uint32_t index, int fd)
 {
-    if (!k)
-        return 0;
     struct keep_worker *w = k->worker;
     struct channel_msg m = {
         .op = CHANNEL_PUT, .kind = (uint8_t)kind, .share = k->share, .index = index};
@@ -511,7 +507,7 @@ int keep_put(struct keep *k, enum keep_kind kind, uint32_t index, int fd)
     if (w->lost)
         goto out;
     bool new = !is_kept(k, kind, index);
-    if (index > INDEX_MAX || (new &&is_full(k, kind)))
+    if (new &&keep_is_full(k, kind))
         err = -ENFILE;
     if (err == 0)
         err = set_kept(k, kind, index);
@@ -527,11 +523,8 @@ out:
     return err;
 }
 
-/** keep_drop() - see keep.h */
-void keep_drop(struct keep *k, enum keep_kind kind, uint32_t index)
+static void send_drop(struct keep *k, enum keep_kind kind, uint32_t index)
 {
-    if (!k)
-        return;
     struct keep_worker *w = k->worker;
     struct channel_msg m = {
         .op = CHANNEL_DROP, .kind = (uint8_t)kind, .share = k->share, .index = index};
@@ -544,6 +537,46 @@ void keep_drop(struct keep *k, enum keep_kind kind, uint32_t index)
         unset_kept(k, kind, index);
     }
     pthread_mutex_unlock(&w->lock);
+}
+
+/** keep_put() - see keep.h */
+int keep_put(struct keep *k, enum keep_kind kind, uint32_t index, int fd)
+{
+    if (!k)
+        return 0;
+    if (index > INDEX_MAX)
+        return -ENFILE;
+    if (keep_is_held(k->worker, kind))
+        return hold_put(k, kind, index, fd, false);
+    return send_put(k, kind, index, fd);
+}
+
+/** keep_give() - see keep.h */
+int keep_give(struct keep *k, enum keep_kind kind, uint32_t index, int fd)
+{
+    if (k && index <= INDEX_MAX && keep_is_held(k->worker, kind))
+        return hold_put(k, kind, index, fd, true);
+    int err = keep_put(k, kind, index, fd);
+    close(fd);
+    return err;
+}
+
+/** keep_close() - see keep.h */
+void keep_close(struct keep *k, int fd)
+{
+    if (k && k->worker->holds)
+        hold_close(k, fd);
+    else
+        close(fd);
+}
+
+/** keep_drop() - see keep.h */
+void keep_drop(struct keep *k, enum keep_kind kind, uint32_t index)
+{
+    if (k && keep_is_held(k->worker, kind))
+        hold_drop(k, kind, index);
+    else if (k)
+        send_drop(k, kind, index);
 }
 
 /** keep_take() - see keep.h */

@@ -17,12 +17,17 @@
  *   offsets. Each region begins with struct keep_head; another layout version than the binary's own makes it
  *   refuse to resume (a reload then leaves the old worker serving).
  *
- *   Descriptors: keep_put() hands a copy to the supervisor. Once it has returned, the descriptor survives the
- *   death of this process, whatever happens: it lies in a socket's queue or in the supervisor. Put what cannot
- *   be opened again before the guest learns that it exists.
+ *   Descriptors: once keep_put() has returned, the descriptor survives the death of this process, whatever happens: for
+ *   those of a device a copy lies in a socket's queue or in the supervisor; those of inodes, handles and locks are
+ *   noted in a table, which costs nothing, and come to the supervisor when this process has ended (hold.c). Put what
+ *   cannot be opened again before the guest learns that it exists. The latter kinds stay their owner's and are to be
+ *   closed by keep_close().
  *
  *   Without a supervisor the same calls give private memory and do nothing: there is one way through the code. A
  *   struct keep * may be NULL then.
+ *
+ *   The process that waits for the worker (sandbox/parent.c) is to share its open files for that; where it cannot,
+ *   everything is sent.
  *
  *   When it may be touched: keep_map() also while another worker still serves (a reload starts the new one before
  *   it stops the old one), so it only maps and compares versions. What is inside may be looked at, and
@@ -94,13 +99,20 @@ bool keep_resumes(const struct keep *k);
 bool keep_is_supervised(const struct keep *k);
 
 /**
- * keep_put() - hand a copy of @fd to the supervisor under a key; what was there is replaced
+ * keep_put() - keep @fd under a key; what was there is replaced
  * No round trip. Return: 0 (also without a supervisor), or -errno: it is not kept (-ENFILE: too many are).
  */
 int keep_put(struct keep *k, enum keep_kind kind, uint32_t index, int fd);
+/** keep_give() - likewise; @fd is taken over, also on error */
+int keep_give(struct keep *k, enum keep_kind kind, uint32_t index, int fd);
+/** keep_close() - close a descriptor that may have been put as inode, handle or lock, or taken; it stays kept until
+ *  it is dropped */
+void keep_close(struct keep *k, int fd);
+/** keep_allow() - how many may be open only because they are kept, beside those that their owners have open */
+void keep_allow(struct keep *k, uint64_t n);
 /** keep_drop() - what is kept under the key goes; nothing there is fine */
 void keep_drop(struct keep *k, enum keep_kind kind, uint32_t index);
-/** keep_take() - at resume: the kept descriptor, the caller's from now on (the supervisor's copy stays). -1: none. */
+/** keep_take() - at resume: the kept descriptor, the caller's from now on, and kept as before. -1: none. */
 int keep_take(struct keep *k, enum keep_kind kind, uint32_t index);
 
 /* ---- the process: main() only ---------------------------------------------------------------- */
@@ -129,6 +141,15 @@ uint64_t keep_share_id(const char *name);
 int keep_worker_new(struct keep_worker **w, int fd, unsigned n_shares, const uint64_t *ids);
 /** keep_of_share() - of share 0.. of the process; NULL without a worker */
 struct keep *keep_of_share(struct keep_worker *w, unsigned share);
+
+/** keep_prepare() - before this process gets a child that shares its descriptors; they are below @max_fds. May it? */
+bool keep_prepare(struct keep_worker *w, uint64_t max_fds);
+/** keep_hold() - in that child, which is the worker now. @parent_fd: a pidfd of its parent. Before keep_await_turn(). */
+void keep_hold(struct keep_worker *w, int parent_fd);
+/** keep_parent_of() - in the parent. @process_fd: a pidfd of the child */
+void keep_parent_of(void *worker, int process_fd);
+/** keep_bequeath() - in the parent, when the child has ended: what it kept goes to the supervisor */
+void keep_bequeath(void *worker);
 
 /** keep_await_turn() - ready; wait until the worker before has ended. Return: 0; -EPIPE: not wanted any more; -errno. */
 int keep_await_turn(struct keep_worker *w);

@@ -72,6 +72,19 @@ int kept_drop(struct kept *k, unsigned kind, uint32_t index)
     return 1;
 }
 
+/** kept_drop_all() - see kept.h */
+uint32_t kept_drop_all(struct kept *k, unsigned kind)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < k->room[kind]; i++)
+        n += (uint32_t)kept_drop(k, kind, i);
+    free(k->fd[kind]);
+    k->fd[kind] = NULL;
+    k->room[kind] = 0;
+    return n;
+}
+
 /** kept_send() - see kept.h */
 int kept_send(const struct kept *k, int channel, uint16_t share)
 {

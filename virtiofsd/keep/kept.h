@@ -22,6 +22,8 @@ int kept_init(struct kept *k, uint64_t id);
 int kept_put(struct kept *k, unsigned kind, uint32_t index, int fd);
 /** kept_drop() - close what is under a key. Return: how many descriptors there are less (0 or 1). */
 int kept_drop(struct kept *k, unsigned kind, uint32_t index);
+/** kept_drop_all() - all of a kind. Return: how many there were. */
+uint32_t kept_drop_all(struct kept *k, unsigned kind);
 
 /** kept_send() - everything, as CHANNEL_FD of @share. Return: 0 or -errno. */
 int kept_send(const struct kept *k, int channel, uint16_t share);

@@ -13,6 +13,9 @@
  *   If it did not say BYE it has crashed and is started again, from the same executable (a descriptor, so that
  *   a package upgrade changes nothing). Five in a row that end without having completed a request are enough.
  *
+ *   The process that is started need not be the one that serves: it may be its parent, which waits for it and sends what it
+ *   kept when it has ended (hold.c). If that parent is killed the other one ends by itself; one that does not is killed.
+ *
  *   SIGUSR2 starts a next worker from what now is at the executable's path. When that one is READY the other is
  *   told to leave. If it ends before, nothing has happened but a line in the log.
  *
@@ -32,6 +35,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -50,18 +54,22 @@
 #define RESERVE_FDS  64   /* the supervisor's own descriptors */
 #define SHARE_FDS    12   /* the least that each share may have kept: what a device takes */
 #define BURY_MS      10000
-#define LISTEN_START 3 /* sd_listen_fds(3) */
+#define LINGER_MS    5000 /* for the process that serves, when its parent has ended */
+#define LISTEN_START 3    /* sd_listen_fds(3) */
 
 struct worker_process {
-    pid_t pid;  /* 0: none */
-    int fd;     /* channel */
-    int exe_fd; /* what it was started from */
-    bool ready; /* it waits for its turn */
+    pid_t pid;      /* 0: none */
+    int fd;         /* channel */
+    int exe_fd;     /* what it was started from */
+    int process_fd; /* a pidfd of its child that serves, or -1 */
+    bool ready;     /* it waits for its turn */
     bool serving;
     bool done;    /* it said BYE */
     bool leaving; /* it was told to */
     bool complained;
 };
+
+static const struct worker_process no_worker = {.fd = -1, .exe_fd = -1, .process_fd = -1};
 
 struct supervisor {
     char **argv;
@@ -117,7 +125,7 @@ int supervisor_new(struct supervisor **out, char **argv, unsigned n_shares, cons
         return -ENOMEM;
     s->argv = argv;
     s->n_shares = n_shares;
-    s->now.fd = s->next.fd = s->now.exe_fd = s->next.exe_fd = -1;
+    s->now = s->next = no_worker;
     int err = raise_limit(s);
     if (err < 0)
         return err;
@@ -172,7 +180,10 @@ static void put(struct supervisor *s, struct worker_process *w, const struct cha
 
 static int send_start(const struct supervisor *s, int fd)
 {
-    struct channel_msg m = {.op = CHANNEL_HELLO, .index = CHANNEL_VERSION, .value = s->max_kept};
+    struct channel_msg m = {.op = CHANNEL_HELLO,
+                            .kind = CHANNEL_TAKES_BACK,
+                            .index = CHANNEL_VERSION,
+                            .value = s->max_kept};
     int err = channel_send(fd, &m, -1, SEND_MS);
 
     for (unsigned i = 0; i < s->n_shares; i++) {
@@ -222,7 +233,8 @@ static int start_worker(struct supervisor *s, struct worker_process *w, int exe_
 {
     int pair[2], err;
 
-    *w = (struct worker_process){.fd = -1, .exe_fd = exe_fd};
+    *w = no_worker;
+    w->exe_fd = exe_fd;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
         err = -errno;
         log_error("a worker cannot be started: %s", strerror(-err));
@@ -278,6 +290,17 @@ static void let_go(struct supervisor *s)
 
 /* ---- a worker speaks -------------------------------------------------------------------------- */
 
+/* The worker has what guests decide about, and its parent sends it back. */
+static void let_worker_hold(struct supervisor *s)
+{
+    static const enum keep_kind kinds[] = {KEEP_INODE, KEEP_HANDLE, KEEP_LOCK};
+
+    for (unsigned i = 0; i < s->n_shares; i++) {
+        for (unsigned n = 0; n < sizeof(kinds) / sizeof(kinds[0]); n++)
+            s->n_kept -= kept_drop_all(&s->share[i], kinds[n]);
+    }
+}
+
 static void hear(struct supervisor *s, struct worker_process *w, const struct channel_msg *m,
                  int fd)
 {
@@ -285,10 +308,16 @@ static void hear(struct supervisor *s, struct worker_process *w, const struct ch
         put(s, w, m, fd);
         return;
     }
+    if (m->op == CHANNEL_PROCESS && fd >= 0 && w->process_fd < 0) {
+        w->process_fd = fd;
+        return;
+    }
     if (fd >= 0)
         close(fd);
     if (m->op == CHANNEL_DROP && w->serving && m->share < s->n_shares)
         s->n_kept -= (uint64_t)kept_drop(&s->share[m->share], m->kind, m->index);
+    else if (m->op == CHANNEL_HELD && w->serving)
+        let_worker_hold(s);
     else if (m->op == CHANNEL_READY)
         w->ready = true;
     else if (m->op == CHANNEL_ALIVE)
@@ -332,12 +361,17 @@ static int exit_status(int status)
 /* Read what it sent until its end; then it is gone. */
 static void bury(struct supervisor *s, struct worker_process *w)
 {
-    while (listen_to(s, w, BURY_MS))
+    while (listen_to(s, w, w->process_fd >= 0 ? LINGER_MS : BURY_MS))
         continue;
+    if (w->process_fd >= 0) {
+        syscall(SYS_pidfd_send_signal, w->process_fd, SIGKILL, NULL, 0); /* if it is still there */
+        while (listen_to(s, w, BURY_MS))
+            continue;
+        close(w->process_fd);
+    }
     close(w->fd);
     close(w->exe_fd);
-    w->pid = 0;
-    w->fd = w->exe_fd = -1;
+    *w = (struct worker_process){.fd = -1, .exe_fd = -1, .process_fd = -1, .done = w->done};
 }
 
 static uint64_t delay_ns(unsigned crashes)
@@ -352,7 +386,7 @@ static void take_over(struct supervisor *s)
     s->now = s->next;
     s->p->taken(s->p->ctx);
     s->leave_by = 0;
-    s->next = (struct worker_process){.fd = -1, .exe_fd = -1};
+    s->next = no_worker;
     if (s->now.serving || !s->now.ready)
         return;
     close(s->exe_fd);

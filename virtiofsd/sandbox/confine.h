@@ -46,9 +46,11 @@ bool idmap_one_id(const struct conf *conf);
 /** ids_drop_groups() - no supplementary groups; nothing to do for a user who may not change them */
 int ids_drop_groups(void);
 
-int namespace_enter(const struct conf *conf, mode_t type, struct sandbox *sb);
+int namespace_enter(const struct conf *conf, mode_t type, struct sandbox *sb,
+                    struct sandbox_heir *heir);
 /** namespace_enter_shares(), chroot_enter_shares() - likewise for several shares */
-int namespace_enter_shares(const struct conf_shares *shares, struct sandbox *sb);
+int namespace_enter_shares(const struct conf_shares *shares, struct sandbox *sb,
+                           struct sandbox_heir *heir);
 int chroot_enter_shares(const struct conf_shares *shares, struct sandbox *sb);
 /** mounts_enter_shares() - each share becomes a detached tree of mounts, the root directory an empty one */
 int mounts_enter_shares(const struct conf_shares *shares, bool user_ns, struct sandbox *sb);
@@ -57,9 +59,13 @@ int chroot_enter(const struct conf *conf, mode_t type, struct sandbox *sb);
 /** mounts_enter() - in a fresh mount namespace: the share becomes the root directory */
 int mounts_enter(const struct conf *conf, mode_t type, bool user_ns, struct sandbox *sb);
 
-/** parent_run() - wait for @child, pass signals on, end as it ends. @hold_fd stays open until then. */
-_Noreturn void parent_run(const struct conf *conf, pid_t child, int hold_fd,
-                          const sigset_t *signals);
+/**
+ * parent_split() - fork(): the child becomes the daemon, the parent waits for it and ends as it ends
+ * @heir: NULL: the parent is to have nothing of the daemon's open. Otherwise parent_fd is set if the two share their
+ *        descriptors.
+ * Returns in the child. Return: 0 or -errno (message printed).
+ */
+int parent_split(const struct conf *conf, struct sandbox_heir *heir);
 
 /* ---- caps.c -------------------------------------------------------------------------------- */
 

@@ -138,14 +138,23 @@ static int no_new_privs(void)
     return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? confine_fail(-errno, "no_new_privs") : 0;
 }
 
-/* All of them into one sandbox. */
-static int enter_shares(const struct conf_shares *shares, struct sandbox *sb)
+/* Namespaces need a child by themselves (namespace.c). */
+static int split_for_heir(const struct conf *conf, struct sandbox_heir *heir)
 {
-    int err;
+    return heir && conf->sandbox != SANDBOX_NAMESPACE ? parent_split(conf, heir) : 0;
+}
 
+/* All of them into one sandbox. */
+static int enter_shares(const struct conf_shares *shares, struct sandbox *sb,
+                        struct sandbox_heir *heir)
+{
+    int err = split_for_heir(&shares->at[0], heir);
+
+    if (err)
+        return err;
     switch (shares->at[0].sandbox) {
     case SANDBOX_NAMESPACE:
-        return namespace_enter_shares(shares, sb);
+        return namespace_enter_shares(shares, sb, heir);
     case SANDBOX_CHROOT:
         err = ids_drop_groups();
         return err ? err : chroot_enter_shares(shares, sb);
@@ -156,7 +165,8 @@ static int enter_shares(const struct conf_shares *shares, struct sandbox *sb)
 }
 
 /** sandbox_enter_shares() - see sandbox.h */
-int sandbox_enter_shares(const struct conf_shares *shares, struct sandbox *sb)
+int sandbox_enter_shares(const struct conf_shares *shares, struct sandbox *sb,
+                         struct sandbox_heir *heir)
 {
     int err = check_id_maps(&shares->at[0]);
 
@@ -172,7 +182,7 @@ int sandbox_enter_shares(const struct conf_shares *shares, struct sandbox *sb)
     no_proc = shares->at[0].sandbox != SANDBOX_NONE;
 #endif
     if (!err)
-        err = enter_shares(shares, sb);
+        err = enter_shares(shares, sb, heir);
     for (size_t i = 1; i < shares->n && !err; i++) {
         sb[i].proc_fd = sb[0].proc_fd;
         sb[i].mountinfo_fd = sb[0].mountinfo_fd;
@@ -189,7 +199,7 @@ int sandbox_enter_shares(const struct conf_shares *shares, struct sandbox *sb)
  *
  * On error the process is in an unknown place between outside and inside and must end.
  */
-int sandbox_enter(const struct conf *conf, struct sandbox *sb)
+int sandbox_enter(const struct conf *conf, struct sandbox *sb, struct sandbox_heir *heir)
 {
     int64_t type = source_type(conf);
     int err;
@@ -198,6 +208,8 @@ int sandbox_enter(const struct conf *conf, struct sandbox *sb)
     if (type < 0)
         return (int)type;
     err = check_id_maps(conf);
+    if (!err)
+        err = split_for_heir(conf, heir);
     if (err)
         return err;
 #if SANITIZED
@@ -205,7 +217,7 @@ int sandbox_enter(const struct conf *conf, struct sandbox *sb)
 #endif
     switch (conf->sandbox) {
     case SANDBOX_NAMESPACE:
-        err = namespace_enter(conf, (mode_t)type, sb);
+        err = namespace_enter(conf, (mode_t)type, sb, heir);
         break;
     case SANDBOX_CHROOT:
         err = ids_drop_groups();

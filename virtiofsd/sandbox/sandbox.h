@@ -29,18 +29,30 @@ struct sandbox {
                                * share is the root directory, else its absolute path */
 };
 
+/*
+ * What is to be done with the daemon's descriptors when the daemon has ended: the process that waits for it shares them
+ * with it, then. Only with a supervisor; such a daemon is a child in every sandbox.
+ */
+struct sandbox_heir {
+    void *ctx;
+    void (*begun)(void *ctx,
+                  int process_fd); /* in the parent. @process_fd: a pidfd of the daemon */
+    void (*ended)(void *ctx); /* in the parent, confined, with hardly a system call (seccomp.c) */
+    int parent_fd; /* -1; then in the daemon a pidfd of the parent, with which it does not die. -1: nothing is shared */
+};
+
 /** sandbox_limits() - RLIMIT_NOFILE. Return: the limit in force, or -errno (message printed). */
 int64_t sandbox_limits(const struct conf *conf);
 
 /**
  * sandbox_enter() - namespaces or chroot, ids, supplementary groups, no_new_privs
  *
- * With new namespaces this forks: the parent waits for the child and exits with its status; only the
+ * With new namespaces, and with @heir (or NULL), this forks: the parent waits for the child and exits with its status; only the
  * child returns. SIGTERM, SIGINT and SIGHUP end that child until the caller installs handlers of its own
  * (it is the first process of its PID namespace, which has no default actions). One thread only.
  * Return: 0 or -errno (message printed).
  */
-int sandbox_enter(const struct conf *conf, struct sandbox *sb);
+int sandbox_enter(const struct conf *conf, struct sandbox *sb, struct sandbox_heir *heir);
 
 /**
  * sandbox_enter_shares() - the same for several shares
@@ -49,7 +61,8 @@ int sandbox_enter(const struct conf *conf, struct sandbox *sb);
  *
  * What the host mounts inside a share later does not appear in it. Return: as sandbox_enter().
  */
-int sandbox_enter_shares(const struct conf_shares *shares, struct sandbox *sb);
+int sandbox_enter_shares(const struct conf_shares *shares, struct sandbox *sb,
+                         struct sandbox_heir *heir);
 
 /** sandbox_lock_shares() - as sandbox_lock(), for what sandbox_enter_shares() filled */
 int sandbox_lock_shares(const struct conf_shares *shares, struct sandbox *sb);

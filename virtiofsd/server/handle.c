@@ -13,7 +13,7 @@
  *
  *   What a handle is, is kept (KEEP_HANDLES): 16 bytes, in which the inode's slot is stored last. The next worker opens
  *   its file again when it is first used, by the inode; a file without a name is reached through the descriptor that
- *   the supervisor has of its inode. Kept besides are the descriptors that hold a flock(), and those whose file's mode
+ *   is kept of its inode. Kept besides are the descriptors that hold a flock(), and those whose file's mode
  *   would not let this process open it again.
  *
  * Locks: one mutex for the free list, and for a file that is opened again; everything else in a handle is constant
@@ -35,7 +35,7 @@
 enum kept_bits {
     KEPT_FLOCKED = 1,
     KEPT_RELEASED = 2, /* RELEASE has been served */
-    KEPT_FD = 4,       /* the supervisor has the descriptor (KEEP_HANDLE) */
+    KEPT_FD = 4,       /* the descriptor is kept (KEEP_HANDLE) */
     KEPT_SHARED = 8,   /* what it has locked by flock() */
     KEPT_EXCLUSIVE = 16,
 };
@@ -206,7 +206,7 @@ void opened_close(struct server *srv, struct inode *inode, int fd, struct inode_
         inode_return_fd(srv->tree, inode, hold); /* a lent descriptor is the cache's to close */
     } else {
         inode_fd_put(srv->tree, hold);
-        close(fd);
+        keep_close(srv->keep, fd);
     }
 }
 

@@ -16,8 +16,8 @@
  *
  *   The host's kernel finds no deadlocks between such locks: EDEADLK never happens.
  *
- *   Over the end of this process the kernel keeps the locks, because the supervisor has a copy of each descriptor
- *   (KEEP_LOCK), put before the first lock is taken through it. Whose they are, and on which bytes, is kept beside
+ *   Over the end of this process the kernel keeps the locks, because each descriptor outlives it
+ *   (KEEP_LOCK): it is put before the first lock is taken through it. Whose they are, and on which bytes, is kept beside
  *   (lock_kept.h), the file's number last.
  *
  * Ownership: an entry holds a reference on its file and owns its descriptor; it lives until the last
@@ -232,7 +232,7 @@ static int revive(struct lock_table *t, uint32_t slot)
     o->file = o->fd < 0 ? NULL : t->files->hold(t->ctx, k->file);
     if (!o->file) {
         if (o->fd >= 0)
-            close(o->fd);
+            keep_close(t->keep, o->fd); /* the caller drops it */
         lock_ranges_free(&o->ranges);
         free(o);
         return -ENOENT;

@@ -262,6 +262,10 @@ static int build(struct server *srv, int64_t nofile)
                   (long long)nofile);
         return -EMFILE;
     }
+    /* An eighth for files without a name that the cache has no room for, or that a handle's descriptor may not keep. */
+    int64_t kept = keep_is_supervised(srv->keep) ? guest_fds / 8 : 0;
+    keep_allow(srv->keep, (uint64_t)kept);
+    guest_fds -= kept;
     /* Two thirds for the cache, since an open file may hold an entry besides its own descriptor. */
     int64_t cache = guest_fds * 2 / 3;
     struct tree_params tp = {

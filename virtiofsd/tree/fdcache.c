@@ -25,12 +25,13 @@
 
 #include "tree/tree_int.h"
 
-int fdcache_init(struct fd_cache *c, uint32_t size)
+int fdcache_init(struct fd_cache *c, uint32_t size, struct keep *k)
 {
     c->entry = calloc((size_t)size + 1, sizeof(*c->entry));
     if (!c->entry)
         return -ENOMEM;
     c->size = size;
+    c->keeper = k;
     pthread_mutex_init(&c->lock, NULL);
     for (uint32_t i = size; i >= 1; i--) {
         c->entry[i].next_free = c->free_head;
@@ -80,7 +81,7 @@ static void entry_release(struct fd_cache *c, uint32_t slot)
     c->free_head = slot;
     c->n_used--;
     pthread_mutex_unlock(&c->lock);
-    close(fd);
+    keep_close(c->keeper, fd);
 }
 
 static void entry_unpin(struct fd_cache *c, uint32_t slot)
@@ -194,7 +195,7 @@ static void install_beaten(struct tree *t, struct inode *inode, int fd, enum fd_
         return;
     }
     if (how != FD_LENT)
-        close(fd);
+        keep_close(t->p.keep, fd);
     if (how == FD_KEEP)
         fdcache_keep(t, inode, true);
 }
@@ -279,7 +280,7 @@ void inode_fd_put(struct tree *t, struct inode_fd *f)
     if (f->slot)
         entry_unpin(&t->fds, f->slot);
     else if (f->fd >= 0)
-        close(f->fd);
+        keep_close(t->p.keep, f->fd);
     *f = (struct inode_fd){-1, 0};
 }
 
@@ -306,6 +307,9 @@ void inode_return_fd(struct tree *t, struct inode *inode, struct inode_fd *hold)
         tree_proc_path(path, hold->fd);
         spare = openat(t->p.proc_fd, path, O_PATH | O_CLOEXEC);
     }
+    /* What is kept must not be the handle's own, which others are to see closed now. */
+    if (spare >= 0)
+        inode_say_kept(inode_keep(t, inode, spare));
     inode_fd_put(t, hold);
     if (spare >= 0) {
         struct inode_fd f;

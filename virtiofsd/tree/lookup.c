@@ -326,6 +326,20 @@ static struct inode *known_by_fd(struct tree *t, struct inode *parent, int fd, s
     return inode;
 }
 
+/* Over the end of this process, too. @spare: another descriptor of it, taken if need be; or -1 */
+static void keep_victim(struct tree *t, struct inode *inode, const struct inode_fd *held,
+                        int *spare)
+{
+    int r = -ENFILE;
+
+    /* What is lent is to be closed with its handle. */
+    if (*spare >= 0 && held->slot && t->fds.entry[held->slot].lent)
+        r = inode_give(t, inode, steal_fd(spare));
+    if (r < 0)
+        r = inode_keep(t, inode, held->fd);
+    inode_say_kept(r);
+}
+
 struct inode *tree_victim(struct tree *t, struct inode *parent, const char *name,
                           struct tree_mark *mark)
 {
@@ -351,16 +365,14 @@ struct inode *tree_victim(struct tree *t, struct inode *parent, const char *name
         inode_put(t, inode);
         return NULL;
     }
-    int r = inode_keep(t, inode, fd);
-    if (r < 0)
-        log_warn_limited("a file without a name will be lost if the daemon is replaced: %s",
-                         strerror(-r));
     /* The mark first: a handle that takes its lent descriptor away meanwhile sees it (inode_return_fd()). */
     atomic_fetch_or(&inode->flags, INODE_UNLINKED);
-    if (!fdcache_keep(t, inode, true)) {
+    if (fdcache_pin(t, inode, &held))
+        fdcache_keep(t, inode, true);
+    else
         fdcache_install(t, inode, steal_fd(&fd), FD_KEEP, &held);
-        inode_fd_put(t, &held);
-    }
+    keep_victim(t, inode, &held, &fd);
+    inode_fd_put(t, &held);
     return inode;
 }
 

@@ -11,7 +11,7 @@
  *   3. tree_settle() adds what the guest's lookups hold. Whatever gets its first reference refers to its
  *      parent, and so on upwards; what has none at the end was going, or had not come yet, and is free.
  *      Its generation grows, whether or not that had been done. Then chains, free slots and free names are
- *      linked in one more pass, and descriptors of what has no name any more come back from the supervisor.
+ *      linked in one more pass, and descriptors of what has no name any more are taken back.
  *
  *   The cost is two passes over 64 bytes an inode. What no end of a process can cause, but one that a guest has taken
  *   over (numbers out of range, parents in a ring, blocks of the wrong length), is mended so that it is never

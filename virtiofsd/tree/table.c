@@ -79,6 +79,20 @@ int inode_keep(struct tree *t, struct inode *inode, int fd)
     return keep_put(t->p.keep, KEEP_INODE, inode_slot(inode), fd);
 }
 
+int inode_give(struct tree *t, struct inode *inode, int fd)
+{
+    if (keep_is_supervised(t->p.keep))
+        atomic_fetch_or(&inode->flags, INODE_KEPT);
+    return keep_give(t->p.keep, KEEP_INODE, inode_slot(inode), fd);
+}
+
+void inode_say_kept(int r)
+{
+    if (r < 0)
+        log_warn_limited("a file without a name will be lost if the daemon is replaced: %s",
+                         strerror(-r));
+}
+
 uint32_t inode_number(const struct inode *inode)
 {
     return inode_slot(inode);
@@ -373,9 +387,9 @@ static struct inode *inode_destroy(struct tree *t, struct inode *inode)
 
     if (flags & INODE_COVERED)
         t->uncover(t->uncover_ctx, inode_id(inode));
-    fdcache_drop(t, inode);
     if (flags & INODE_KEPT)
         keep_drop(t->p.keep, KEEP_INODE, inode_slot(inode));
+    fdcache_drop(t, inode);
     pthread_mutex_lock(&t->alloc_lock);
     atomic_fetch_add_explicit(&inode->gen, 1, memory_order_relaxed);
     inode->next = t->free_head;

@@ -128,7 +128,7 @@ int tree_new(struct tree **out, const struct tree_params *p)
     if (r == 0)
         r = table_init(t);
     if (r == 0)
-        r = fdcache_init(&t->fds, p->max_fds);
+        r = fdcache_init(&t->fds, p->max_fds, p->keep);
     if (r < 0)
         log_error("cannot set up the shared directory: %s", strerror(-r));
     else if (!keep_resumes(p->keep))

@@ -103,6 +103,7 @@ struct fd_entry {
 
 struct fd_cache {
     pthread_mutex_t lock;
+    struct keep *keeper;
     struct fd_entry *entry; /* 1..size; slot 0 means none */
     uint32_t size, free_head, hand, n_used, n_kept;
 };
@@ -173,7 +174,11 @@ void table_hash(struct tree *t, struct shard *s, uint64_t hash, struct inode *in
 /** inode_set_name() - new parent and name, shard lock held. Return: old parent, to be put unlocked. */
 struct inode *inode_set_name(struct tree *t, struct inode *inode, struct inode *parent,
                              const char *name);
-/** inode_unkeep() - the supervisor's descriptor is not needed any more, if it has one */
+/** inode_give() - as inode_keep(); @fd is taken over, also on error */
+int inode_give(struct tree *t, struct inode *inode, int fd);
+/** inode_say_kept() - a line in the log if @r, of one of these, says that the file would be lost */
+void inode_say_kept(int r);
+/** inode_unkeep() - it need not be kept any more, if it is */
 void inode_unkeep(struct tree *t, struct inode *inode);
 /** inode_name() - copy out; shard lock held. Return: false without a name. */
 bool inode_name(struct tree *t, const struct inode *inode, char name[static NAME_MAX + 1]);
@@ -191,7 +196,7 @@ int resume_begin(struct tree *t);
 
 /* ---- fdcache.c ---------------------------------------------------------------------------- */
 
-int fdcache_init(struct fd_cache *c, uint32_t size);
+int fdcache_init(struct fd_cache *c, uint32_t size, struct keep *k);
 void fdcache_free(struct fd_cache *c);
 /** fdcache_pin() - the cached descriptor, pinned; false when there is none */
 bool fdcache_pin(struct tree *t, struct inode *inode, struct inode_fd *out);
