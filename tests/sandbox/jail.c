@@ -91,7 +91,7 @@ static _Noreturn void child_main(struct jail *jail)
         jail->before(jail);
     if (jail->uid && become(jail->uid) < 0)
         _exit(98);
-    if (sandbox_enter(&jail->conf, &sb, NULL) < 0)
+    if (sandbox_enter(&jail->conf, &sb, jail->heir) < 0)
         _exit(99);
     if (jail->lock && sandbox_lock(&jail->conf, &sb) < 0)
         _exit(97);

@@ -32,6 +32,7 @@ struct jail {
     char share[80];
     uid_t uid;                         /* become this user first (with no groups) */
     bool lock;                         /* sandbox_lock() too */
+    struct sandbox_heir *heir;         /* or NULL */
     void (*before)(struct jail *jail); /* in the child, before anything else; may be NULL */
     int (*inside)(struct jail *jail, struct sandbox *sb); /* Return: exit status */
 };

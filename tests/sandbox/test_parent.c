@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -240,6 +241,108 @@ static void test_the_parent_has_no_rights_and_holds_nothing_open(void **state)
     jail_free(&jail);
 }
 
+/* ---- with an heir ------------------------------------------------------------------------- */
+
+/* What both processes see of it. */
+static struct {
+    int fd; /* of the daemon's, opened when the two were apart already */
+    int process_fd;
+} * inheritance;
+
+static void begins(void *ctx, int process_fd)
+{
+    (void)ctx;
+    inheritance->process_fd = process_fd;
+}
+
+static void inherits(void *ctx)
+{
+    (void)ctx;
+    (void)!write(inheritance->fd, "heir", 4);
+}
+
+static struct sandbox_heir heir;
+
+static void give_heir(struct jail *jail, enum conf_sandbox mode)
+{
+    heir = (struct sandbox_heir){.begun = begins, .ended = inherits, .parent_fd = -1};
+    inheritance =
+        mmap(NULL, sizeof(*inheritance), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(inheritance != MAP_FAILED);
+    jail_make(jail, mode);
+    start_up();
+    jail->heir = &heir;
+}
+
+static void take_heir(struct jail *jail)
+{
+    close(up[0]);
+    munmap(inheritance, sizeof(*inheritance));
+    jail_free(jail);
+}
+
+static int leaves_something(struct jail *jail, struct sandbox *sb)
+{
+    INSIDE(heir.parent_fd >= 0);
+    inheritance->fd = fcntl(up[1], F_DUPFD_CLOEXEC, 100);
+    INSIDE(inheritance->fd >= 100);
+    return crashes(jail, sb);
+}
+
+static void test_heir_has_what_the_daemon_had_open(void **state)
+{
+    static const enum conf_sandbox modes[] = {SANDBOX_NONE, SANDBOX_CHROOT, SANDBOX_NAMESPACE};
+
+    (void)state;
+    ROOT_ONLY();
+    for (size_t i = 0; i < 3; i++) {
+        struct jail jail;
+        char word[8] = "";
+
+        give_heir(&jail, modes[i]);
+        jail.lock = true;
+        jail.inside = leaves_something;
+        assert_int_equal(jail_run(&jail), 128 + SIGILL);
+        close(up[1]);
+        assert_int_equal(read(up[0], word, sizeof(word)), 4);
+        assert_string_equal(word, "heir");
+        assert_true(inheritance->process_fd > 2);
+        take_heir(&jail);
+    }
+}
+
+static int sees_its_parent_end(struct jail *jail, struct sandbox *sb)
+{
+    struct pollfd p = {.fd = heir.parent_fd, .events = POLLIN};
+
+    (void)jail;
+    (void)sb;
+    INSIDE(say_up() == 0);
+    INSIDE(poll(&p, 1, 20000) == 1 && (p.revents & POLLIN));
+    INSIDE(write(up[1], "last", 4) == 4);
+    return 0;
+}
+
+static void test_daemon_with_an_heir_survives_its_parent_and_sees_its_end(void **state)
+{
+    struct jail jail;
+    char word[8] = "";
+    pid_t pid;
+
+    (void)state;
+    ROOT_ONLY();
+    give_heir(&jail, SANDBOX_NAMESPACE);
+    jail.inside = sees_its_parent_end;
+    pid = jail_start(&jail);
+    wait_until_up();
+    assert_return_code(kill(pid, SIGKILL), errno);
+    assert_int_equal(jail_wait(pid), 1000 + SIGKILL);
+    assert_int_equal(read(up[0], word, sizeof(word)), 4);
+    assert_string_equal(word, "last");
+    assert_true(is_gone());
+    take_heir(&jail);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -249,6 +352,8 @@ int main(void)
         cmocka_unit_test(test_sigterm_ends_a_daemon_that_has_no_handler_yet),
         cmocka_unit_test(test_the_daemon_dies_with_its_parent),
         cmocka_unit_test(test_the_parent_has_no_rights_and_holds_nothing_open),
+        cmocka_unit_test(test_heir_has_what_the_daemon_had_open),
+        cmocka_unit_test(test_daemon_with_an_heir_survives_its_parent_and_sees_its_end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -256,17 +256,17 @@ static void test_client_that_listens_is_told_to_look_at_everything(void **state)
     unsigned n = 0;
     feed_lookup(r, FC_ROOT, "nothing"); /* looks into the root, where fences are made */
     for (; n < 200 && !told; n++) {
-        char path[32], line[48];
+        char path[32];
 
         snprintf(path, sizeof(path), "d/e/seen%u", n);
-        snprintf(line, sizeof(line), "ADDED %s\n", path);
         host_write(w, path, "");
         const char *all = feed_changes(r);
-        told = strstr(all, line);
-        rescan = rescan || strstr(all, "RESCAN d\n");
+        told = strstr(all, "ADDED d/e/seen");
+        /* (The first one may have been told as what it was, only late.) */
+        rescan = rescan || strstr(all, "RESCAN d\n") || strstr(all, "ADDED d/e/seen0\n");
     }
     assert_true(told);
-    assert_true(rescan || n == 1);
+    assert_true(rescan);
     assert_ok(feed_unwatch(r, 7));
 }
 

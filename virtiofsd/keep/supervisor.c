@@ -54,7 +54,7 @@
 #define RESERVE_FDS  64   /* the supervisor's own descriptors */
 #define SHARE_FDS    12   /* the least that each share may have kept: what a device takes */
 #define BURY_MS      10000
-#define LINGER_MS    5000 /* for the process that serves, when its parent has ended */
+#define LINGER_MS    3000 /* for the process that serves, when its parent has ended */
 #define LISTEN_START 3    /* sd_listen_fds(3) */
 
 struct worker_process {

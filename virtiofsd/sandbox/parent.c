@@ -15,7 +15,7 @@
  *
  *   With an heir (sandbox.h) the two share one table of open files, so the parent closes nothing, and a pipe between
  *   them never hangs up. The child has a pidfd of its parent instead and is not killed with it: it has to settle its affairs first.
- *   Sharing takes clone3(2), because fork() copies the table. What fork() does besides is little where there is one
+ *   Sharing takes clone(2), because fork() copies the table. What fork() does besides is little where there is one
  *   thread: the kernel writes the new thread's number where libc keeps it, which is the address that it was told at the
  *   start (PR_GET_TID_ADDRESS). Where a kernel or a container does not allow this the two are made by fork(), as without
  *   an heir.
@@ -33,8 +33,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/sched.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -43,6 +43,10 @@
 #include <unistd.h>
 
 #include "host/cleanup.h"
+
+#ifndef CLONE_PIDFD /* glibc 2.31 and newer have it */
+#define CLONE_PIDFD 0x00001000
+#endif
 
 /* Signals that the parent passes on; end the child when nobody has taken them. */
 static const int passed_on[] = {SIGTERM, SIGINT, SIGHUP};
@@ -176,12 +180,14 @@ static pid_t fork_with_files(int *pidfd)
         return -errno;
     if (!tid || *tid != (pid_t)syscall(SYS_gettid))
         return -ENOTSUP;
-    struct clone_args args = {.flags = CLONE_FILES | CLONE_PIDFD | CLONE_CHILD_SETTID |
-                                       CLONE_CHILD_CLEARTID,
-                              .pidfd = (uintptr_t)pidfd,
-                              .child_tid = (uintptr_t)tid,
-                              .exit_signal = SIGCHLD};
-    long pid = syscall(SYS_clone3, &args, sizeof(args));
+    const unsigned long flags =
+        CLONE_FILES | CLONE_PIDFD | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD;
+    /* Machines disagree whether the child's number is the fourth or the fifth; the other one is not looked at. */
+#ifdef __s390__
+    long pid = syscall(SYS_clone, NULL, flags, pidfd, tid, tid);
+#else
+    long pid = syscall(SYS_clone, flags, NULL, pidfd, tid, tid);
+#endif
     return pid < 0 ? -errno : (pid_t)pid;
 }
 

@@ -16,6 +16,8 @@
  *   guarantees) are never evicted; at most half of the cache may be kept. A lent entry is a handle's own
  *   descriptor and leaves when the handle lets go of it.
  *
+ *   Any descriptor here may also be what is kept over the end of this process (keep/keep.h), so keep_close() closes it.
+ *
  * Locks: c->lock guards owners, free list and hand, and inode->fd from changing. System calls are made
  * outside it. Order: shard lock (taken only to store a handle) is never held together with it.
  * syscalls: close openat
