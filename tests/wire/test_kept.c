@@ -24,8 +24,8 @@ static bool sent;
 
 enum end { WORKER, PARENT, RELOAD, ENDS };
 
-/* What /proc says. Return: false when there is no such process, or only its exit status. */
-static bool is_there(pid_t pid, pid_t *parent)
+/* What /proc says of a process, or Z if there is none. */
+static char state_of(pid_t pid, pid_t *parent)
 {
     char path[64], state = 'Z';
 
@@ -36,22 +36,41 @@ static bool is_there(pid_t pid, pid_t *parent)
         state = 'Z';
     if (f)
         fclose(f);
-    return state != 'Z';
+    return state;
+}
+
+/* Or is only its exit status? */
+static bool is_there(pid_t pid)
+{
+    pid_t parent;
+
+    return state_of(pid, &parent) != 'Z';
 }
 
 static pid_t parent_of(pid_t pid)
 {
     pid_t parent;
 
-    assert_true(is_there(pid, &parent));
+    assert_true(state_of(pid, &parent) != 'Z');
     return parent;
+}
+
+/* It does not see anything any more. */
+static void stop(pid_t pid)
+{
+    pid_t parent;
+
+    assert_ok(kill(pid, SIGSTOP));
+    for (int ms = 0; state_of(pid, &parent) != 'T' && ms < PATIENCE_MS; ms++)
+        poll(NULL, 0, 1);
+    assert_int_equal(state_of(pid, &parent), 'T');
 }
 
 /* Another process serves after this. */
 static void replace(struct wire *w, enum end how)
 {
     poll(NULL, 0, 50); /* five that have not said that they serve would be enough */
-    pid_t before = daemon_worker_pid(&w->d), parent = parent_of(before), other;
+    pid_t before = daemon_worker_pid(&w->d), parent = parent_of(before);
 
     assert_true(before > 0 && before != w->d.pid);
     if (how == RELOAD)
@@ -60,7 +79,7 @@ static void replace(struct wire *w, enum end how)
         assert_ok(kill(how == PARENT && parent != w->d.pid ? parent : before, SIGKILL));
     for (int ms = 0; ms < PATIENCE_MS; ms++) {
         pid_t now = daemon_worker_pid(&w->d);
-        if (now != before && now != parent && now != w->d.pid && !is_there(before, &other))
+        if (now != before && now != parent && now != w->d.pid && !is_there(before))
             return;
         poll(NULL, 0, 1);
     }
@@ -259,7 +278,7 @@ static void test_device_survives_both_at_once(void **state)
     assert_ok(fc_create(&w->c, FC_ROOT, "f", O_RDWR, 0644, &e, &fh));
     for (unsigned i = 0; i < 3; i++) {
         pid_t worker = daemon_worker_pid(&w->d), parent = parent_of(worker);
-        kill(worker, SIGSTOP); /* it does not see the other end */
+        stop(worker);
         if (parent != w->d.pid)
             kill(parent, SIGKILL);
         kill(worker, SIGKILL);
@@ -272,13 +291,13 @@ static void test_process_that_does_not_see_its_parent_end_is_ended(void **state)
 {
     (void)state;
     struct wire *w = wire_up("--supervise");
-    pid_t worker = daemon_worker_pid(&w->d), parent = parent_of(worker), other;
+    pid_t worker = daemon_worker_pid(&w->d), parent = parent_of(worker);
 
     assert_true(parent != w->d.pid);
-    assert_ok(kill(worker, SIGSTOP));
+    stop(worker);
     assert_ok(kill(parent, SIGKILL));
     wire_alive(w); /* another one serves */
-    assert_false(is_there(worker, &other));
+    assert_false(is_there(worker));
     assert_true(daemon_worker_pid(&w->d) != worker);
 }
 
