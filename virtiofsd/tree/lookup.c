@@ -407,9 +407,11 @@ void tree_renamed(struct tree *t, struct inode *parent, const char *name)
     struct shard *s = hash_shard(t, hash);
     pthread_mutex_lock(&s->lock);
     struct inode *inode = table_find(t, s, hash, &id);
-    if (inode)
+    if (inode) {
+        inode->name_hash = 0; /* this one is another name, whatever its hash */
         place_and_unlock(t, s, inode, true, parent, name);
-    else
+    } else {
         pthread_mutex_unlock(&s->lock);
+    }
     inode_put(t, inode);
 }

@@ -438,6 +438,25 @@ static bool is_named(struct tree *t, uint32_t block, const char *name, size_t le
     return has == len && memcmp(bytes, name, len) == 0;
 }
 
+/* Never 0. */
+static uint32_t hash_name(const char *name, size_t len)
+{
+    const uint64_t odd = 0x9e3779b97f4a7c15u;
+    uint64_t h = len * odd, word;
+
+    for (; len >= sizeof(word); len -= sizeof(word), name += sizeof(word)) {
+        memcpy(&word, name, sizeof(word));
+        h = (h ^ word) * odd;
+        h ^= h >> 32;
+    }
+    word = 0;
+    memcpy(&word, name, len);
+    h = (h ^ word) * odd;
+    h ^= h >> 29;
+    h *= odd;
+    return (uint32_t)(h >> 32) ?: 1;
+}
+
 struct inode *inode_set_name(struct tree *t, struct inode *inode, struct inode *parent,
                              const char *name)
 {
@@ -447,13 +466,21 @@ struct inode *inode_set_name(struct tree *t, struct inode *inode, struct inode *
 
     if (inode_slot(inode) == TREE_ROOT_ID)
         return NULL; /* the root has no name */
-    if (was.parent == is.parent && was.name && is_named(t, was.name, name, len))
-        return NULL;
+    uint32_t hash = hash_name(name, len);
+    if (was.parent == is.parent && was.name) {
+        if (inode->name_hash == hash)
+            return NULL;
+        if (is_named(t, was.name, name, len)) {
+            inode->name_hash = hash;
+            return NULL;
+        }
+    }
     is.name = len <= NAME_MAX ? arena_store(t->arena, lane, name, len) : 0;
     if (!is.name)
         return NULL; /* the old name stays: at worst the inode goes stale */
     inode_ref(parent);
     place_set(inode, is);
+    __atomic_store_n(&inode->name_hash, hash, __ATOMIC_RELEASE);
     arena_drop(t->arena, lane, was.name);
     return was.parent ? slot_inode(t, was.parent) : NULL;
 }

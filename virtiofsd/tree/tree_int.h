@@ -48,10 +48,10 @@ struct inode {
     uint32_t next;          /* shard: next slot in the hash chain; free list when free */
     _Atomic uint32_t fd;    /* slot in the descriptor cache, 0: none */
     uint32_t slot;          /* + its own number */
-    uint32_t spare;
-    uint16_t mount;        /* + identity: index of its struct mount */
-    uint8_t type;          /* + S_IFMT >> 12, constant */
-    _Atomic uint8_t flags; /* + written under the shard's lock */
+    uint32_t name_hash;     /* + shard: of the name in its place; 0: not known */
+    uint16_t mount;         /* + identity: index of its struct mount */
+    uint8_t type;           /* + S_IFMT >> 12, constant */
+    _Atomic uint8_t flags;  /* + written under the shard's lock */
 };
 _Static_assert(sizeof(struct inode) == 64, "one cache line an inode");
 
@@ -148,9 +148,10 @@ static inline struct place place_of(const struct inode *inode)
 
     return (struct place){(uint32_t)both, (uint32_t)(both >> 32)};
 }
-/* What the name's block says must be there before. */
+/* What the name's block says must be there before. The hash is no other name's, wherever this process ends. */
 static inline void place_set(struct inode *inode, struct place p)
 {
+    inode->name_hash = 0;
     atomic_store_explicit(&inode->place, (uint64_t)p.name << 32 | p.parent, memory_order_release);
 }
 bool inode_try_ref(struct inode *inode);
@@ -171,7 +172,12 @@ struct inode *table_new_at(struct tree *t, uint64_t node, const struct identity 
 void table_link_free(struct tree *t);
 /** table_hash() - make it findable; shard lock held */
 void table_hash(struct tree *t, struct shard *s, uint64_t hash, struct inode *inode);
-/** inode_set_name() - new parent and name, shard lock held. Return: old parent, to be put unlocked. */
+/**
+ * inode_set_name() - new parent and name, shard lock held
+ * A name that has the hash of the old one, in the same parent, is taken for it: what is looked up again and again costs no
+ * look at the name. Of four billion that the host renames one goes stale by that.
+ * Return: old parent, to be put unlocked.
+ */
 struct inode *inode_set_name(struct tree *t, struct inode *inode, struct inode *parent,
                              const char *name);
 /** inode_give() - as inode_keep(); @fd is taken over, also on error */
