@@ -14,8 +14,8 @@
  *     CREATE with O_EXCL                                    symlink: target; a directory: empty), not older than that
  *     LINK                      the time                    EEXIST, and it is the same file, changed since
  *     UNLINK RMDIR              what the name shows         the name shows nothing, or something else
- *     RENAME RENAME2            what both names show        the new one shows what the old one did, which does not show
- *                                                           it any more. EXCHANGE: both the other way round
+ *     RENAME RENAME2            what the old name shows     the new one shows what the old one did, which does not show
+ *                               (EXCHANGE: both)            it any more. EXCHANGE: both the other way round
  *     WRITE to the end          the size                    as many of its bytes are there as the file has grown by;
  *                                                           the rest is appended
  *     FALLOCATE, moving         the size                    it has changed by that much
@@ -231,10 +231,12 @@ int replay_moving(struct srv_req *rq, int from_fd, int to_fd, unsigned flags)
 {
     if (!records(rq))
         return REPLAY_DO;
-    struct tree_mark now[2];
+    bool again = has_intent(rq, INTENT_MOVE);
+    struct tree_mark now[2] = {{0, 0}, {0, 0}};
     (void)mark_at(from_fd, rq->c->name[0].s, &now[0]);
-    (void)mark_at(to_fd, rq->c->name[1].s, &now[1]);
-    if (has_intent(rq, INTENT_MOVE)) {
+    if (again || (flags & RENAME_EXCHANGE)) /* what else goes from there need not be known */
+        (void)mark_at(to_fd, rq->c->name[1].s, &now[1]);
+    if (again) {
         const uint64_t *i = rq->record->intent;
         const struct tree_mark then[2] = {{i[AT_ONE], i[AT_TWO]}, {i[AT_THREE], i[AT_FOUR]}};
         return moved(rq, then, now, flags & RENAME_EXCHANGE);
