@@ -297,6 +297,8 @@ static void test_process_that_does_not_see_its_parent_end_is_ended(void **state)
     stop(worker);
     assert_ok(kill(parent, SIGKILL));
     wire_alive(w); /* another one serves */
+    for (int ms = 0; is_there(worker) && ms < PATIENCE_MS; ms++)
+        poll(NULL, 0, 1); /* its files are closed before it is gone */
     assert_false(is_there(worker));
     assert_true(daemon_worker_pid(&w->d) != worker);
 }

@@ -163,31 +163,38 @@ static int64_t reply_created(struct srv_req *rq, struct inode *inode, const stru
     return rq_reply(rq, out.bytes, n + sizeof(open));
 }
 
+static void say_kept(int r)
+{
+    if (r < 0)
+        log_warn_limited("a file that is open will be lost if the daemon is replaced: %s",
+                         strerror(-r));
+}
+
 /*
- * Before the client hears of it: what the next worker could not open again. A file without a name, and one whose mode
- * denies what it was created for, to a process that modes apply to.
+ * Before the client hears of it: what the next worker could not open again. A file without a name, as long as @fd is
+ * nobody else's: a guest that guesses its handle's number may close it.
  */
-static void keep_created(struct srv_req *rq, struct inode *inode, uint64_t fh, int fd,
-                         const struct statx *stx, int flags)
+static void keep_nameless(struct srv_req *rq, struct inode *inode, int fd, const struct statx *stx)
+{
+    if (stx->stx_nlink == 0)
+        say_kept(inode_keep(rq->srv->tree, inode, fd));
+}
+
+/* And one whose mode denies what it was created for, to a process that modes apply to. */
+static void keep_denied(struct srv_req *rq, struct inode *inode, uint64_t fh,
+                        const struct statx *stx, int flags)
 {
     static const unsigned needed[] = {[O_RDONLY] = 0400, [O_WRONLY] = 0200, [O_RDWR] = 0600};
     struct server *srv = rq->srv;
     unsigned need = needed[flags & O_ACCMODE];
-    int r = 0;
 
-    if (!keep_is_supervised(srv->keep))
+    if (!keep_is_supervised(srv->keep) || srv->own_uid == 0 || (stx->stx_mode & need) == need)
         return;
-    if (stx->stx_nlink == 0)
-        r = inode_keep(srv->tree, inode, fd);
-    if (r == 0 && srv->own_uid != 0 && (stx->stx_mode & need) != need) {
-        struct handle *h = handle_get(srv, fh, HANDLE_FILE, inode);
-        r = h ? handle_keep(srv, h) : 0;
-        if (h)
-            handle_put(srv, h);
-    }
-    if (r < 0)
-        log_warn_limited("a file that is open will be lost if the daemon is replaced: %s",
-                         strerror(-r));
+    struct handle *h = handle_get(srv, fh, HANDLE_FILE, inode);
+    if (!h)
+        return;
+    say_kept(handle_keep(srv, h));
+    handle_put(srv, h);
 }
 
 /* A new file is open at @fd: make it known and give it a handle. Takes @fd. */
@@ -210,11 +217,12 @@ static int64_t adopt_created(struct srv_req *rq, const char *name, int fd, int f
     r = xattr_label_new(rq, inode);
     if (r == 0) {
         inode_lend_fd(srv->tree, inode, steal_fd(&own), &hold);
+        keep_nameless(rq, inode, fd, &stx);
         r = handle_new(srv->handles, inode, fd, flags, HANDLE_FILE, hold, &fh);
         if (r < 0)
             opened_close(srv, inode, fd, &hold);
         else
-            keep_created(rq, inode, fh, fd, &stx, flags);
+            keep_denied(rq, inode, fh, &stx, flags);
     }
     if (r != 0) {
         tree_forget(srv->tree, inode_id(inode), 1);

@@ -212,9 +212,14 @@ void opened_close(struct server *srv, struct inode *inode, int fd, struct inode_
 
 static void handle_close(struct server *srv, struct handle *h)
 {
+    struct handles *hs = srv->handles;
     struct inode *inode = h->inode;
+    uint32_t slot = (uint32_t)(h - hs->at);
 
     locks_release(srv->locks, h);
+    /* First: it is to be closed now. (KEPT_RELEASED is set.) */
+    if (atomic_load_explicit(&kept_of(hs, slot)->bits, memory_order_relaxed) & KEPT_FD)
+        keep_drop(hs->keep, KEEP_HANDLE, slot);
     if (h->fd >= 0)
         opened_close(srv, inode, h->fd, &h->hold);
     dir_stream_free(h->dir);
@@ -227,8 +232,6 @@ static void handle_recycle(struct handles *hs, struct handle *h)
     struct kept_handle *k = kept_of(hs, slot);
 
     atomic_store_explicit(&k->inode, 0, memory_order_release);
-    if (atomic_load_explicit(&k->bits, memory_order_relaxed) & KEPT_FD)
-        keep_drop(hs->keep, KEEP_HANDLE, slot);
     pthread_mutex_lock(&hs->lock);
     k->gen = atomic_fetch_add_explicit(&h->gen, 1, memory_order_relaxed) + 1;
     hs->next_free[slot] = hs->free_head;
