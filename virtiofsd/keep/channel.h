@@ -16,8 +16,8 @@
 
 enum channel_op {
     /* to the worker, at its start */
-    CHANNEL_HELLO =
-        1, /* index: CHANNEL_VERSION, value: how many descriptors it may have kept, kind: below */
+    /* index: CHANNEL_VERSION, value: how many descriptors it may have kept, kind: CHANNEL_TAKES_BACK */
+    CHANNEL_HELLO = 1,
     CHANNEL_REGION,  /* kind: enum keep_region, value: keep_share_id(); with the memory */
     CHANNEL_STARTED, /* that was all; value: another worker has been at work before */
     /* to the worker when it is its turn, and once to the one that must leave */
@@ -30,13 +30,13 @@ enum channel_op {
     CHANNEL_DROP,  /* kind, index */
     CHANNEL_ALIVE, /* a request has been completed */
     CHANNEL_BYE,   /* the process ends because it is done, whatever its exit status */
-    CHANNEL_HELD, /* inodes, handles and locks that were given are the worker's own to bequeath now (hold.c) */
-    CHANNEL_PROCESS, /* with a pidfd of the process that serves: it is a child of the one that was started */
+    CHANNEL_HELD, /* inodes, handles and locks that were given are the worker's to bequeath (hold.c) */
+    CHANNEL_PROCESS, /* before READY; with a pidfd of the process that serves, a child of the one that was started */
     CHANNEL_OPS
 };
 
-#define CHANNEL_TAKES_BACK                                                                         \
-    1u /* of CHANNEL_HELLO: this supervisor knows CHANNEL_HELD and what follows it */
+/* This supervisor knows CHANNEL_HELD and CHANNEL_PROCESS. */
+#define CHANNEL_TAKES_BACK 1u
 
 struct channel_msg {
     uint8_t op;

@@ -308,7 +308,8 @@ static void hear(struct supervisor *s, struct worker_process *w, const struct ch
         put(s, w, m, fd);
         return;
     }
-    if (m->op == CHANNEL_PROCESS && fd >= 0 && w->process_fd < 0) {
+    /* Not from a worker that may have met a guest: it is what will be killed. */
+    if (m->op == CHANNEL_PROCESS && fd >= 0 && w->process_fd < 0 && !w->ready) {
         w->process_fd = fd;
         return;
     }
