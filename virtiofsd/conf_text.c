@@ -17,6 +17,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -183,16 +184,15 @@ int conf_texts_passed(struct conf_texts *t)
 {
     const char *number = getenv(TEXTS_ENV);
     cleanup_free char *all = NULL;
-    size_t n;
+    size_t n = 0;
 
     if (!number)
         return 0;
-    cleanup_close int fd = (int)strtol(number, NULL, 10);
+    const long given = strtol(number, NULL, 10);
     unsetenv(TEXTS_ENV);
-    if (fd <= STDERR_FILENO) {
-        fd = -1;
+    if (given <= STDERR_FILENO || given > INT_MAX)
         return -EPROTO;
-    }
+    cleanup_close int fd = (int)given;
     int err = read_all(fd, CONF_TEXTS_MAX * (size_t)CONF_TEXT_BYTES_MAX, &all, &n);
     return err < 0 ? err : divide(t, all, n);
 }
