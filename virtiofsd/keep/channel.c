@@ -12,6 +12,7 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -20,24 +21,24 @@
 
 union control {
     struct cmsghdr align;
-    char bytes[CMSG_SPACE(sizeof(int))];
+    char bytes[CMSG_SPACE(CHANNEL_KEYS * sizeof(int))];
 };
 
-/** channel_send() - see channel.h */
-int channel_send(int fd, const struct channel_msg *m, int pass, int ms)
+/* Whole or not at all. Return: as channel_send(). */
+static int send_bytes(int fd, const void *bytes, size_t len, const int *pass, unsigned n, int ms)
 {
     union control control = {0};
-    struct iovec iov = {.iov_base = (void *)m, .iov_len = sizeof(*m)};
+    struct iovec iov = {.iov_base = (void *)bytes, .iov_len = len};
     struct msghdr h = {.msg_iov = &iov, .msg_iovlen = 1};
 
-    if (pass >= 0) {
+    if (n > 0) {
         h.msg_control = control.bytes;
-        h.msg_controllen = sizeof(control.bytes);
+        h.msg_controllen = CMSG_SPACE(n * sizeof(int));
         struct cmsghdr *c = CMSG_FIRSTHDR(&h);
         c->cmsg_level = SOL_SOCKET;
         c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(c), &pass, sizeof(int));
+        c->cmsg_len = CMSG_LEN(n * sizeof(int));
+        memcpy(CMSG_DATA(c), pass, n * sizeof(int));
     }
     for (;;) {
         if (sendmsg(fd, &h, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
@@ -56,10 +57,25 @@ int channel_send(int fd, const struct channel_msg *m, int pass, int ms)
     }
 }
 
-/* The descriptor of @h; a peer that sends more has them closed. Return: it or -1; *@bad when that was wrong. */
-static int take_fd(struct msghdr *h, int *bad)
+/** channel_send() - see channel.h */
+int channel_send(int fd, const struct channel_msg *m, int pass, int ms)
 {
-    int got = -1;
+    return send_bytes(fd, m, sizeof(*m), &pass, pass >= 0, ms);
+}
+
+/** channel_send_many() - see channel.h */
+int channel_send_many(int fd, const struct channel_key *key, const int *pass, unsigned n, int ms)
+{
+    struct channel_many m = {.head = {.op = CHANNEL_MANY, .index = n}};
+
+    memcpy(m.key, key, n * sizeof(*key));
+    return send_bytes(fd, &m, sizeof(m.head) + n * sizeof(*key), pass, n, ms);
+}
+
+/* The descriptors of @h; those beyond @max are closed. Return: how many; *@bad when there were more. */
+static unsigned take_fds(struct msghdr *h, int *got, unsigned max, bool *bad)
+{
+    unsigned taken = 0;
 
     for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c; c = CMSG_NXTHDR(h, c)) {
         if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
@@ -68,44 +84,91 @@ static int take_fd(struct msghdr *h, int *bad)
         for (size_t i = 0; i < n; i++) {
             int fd;
             memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-            if (got < 0) {
-                got = fd;
+            if (taken < max) {
+                got[taken++] = fd;
             } else {
                 close(fd);
-                *bad = 1;
+                *bad = true;
             }
         }
     }
-    return got;
+    return taken;
 }
 
-/** channel_recv() - see channel.h */
-int channel_recv(int fd, struct channel_msg *m, int *got)
+static void close_all(const int *fd, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        close(fd[i]);
+}
+
+/*
+ * One message of up to @room bytes and *@n descriptors; how many came goes to *@n.
+ * Return: its length; 0 when the other side is gone; -EPROTO; -errno. Descriptors only with a length.
+ */
+static ssize_t recv_bytes(int fd, void *bytes, size_t room, int *got, unsigned *n)
 {
     union control control;
-    struct iovec iov = {.iov_base = m, .iov_len = sizeof(*m)};
+    struct iovec iov = {.iov_base = bytes, .iov_len = room};
     struct msghdr h = {
         .msg_iov = &iov,
         .msg_iovlen = 1,
         .msg_control = control.bytes,
         .msg_controllen = sizeof(control.bytes),
     };
-    ssize_t n;
-    int bad = 0;
+    unsigned max = *n;
+    ssize_t len;
+    bool bad = false;
 
-    *got = -1;
+    *n = 0;
     do {
-        n = recvmsg(fd, &h, MSG_CMSG_CLOEXEC);
-    } while (n < 0 && errno == EINTR);
-    if (n < 0)
+        len = recvmsg(fd, &h, MSG_CMSG_CLOEXEC);
+    } while (len < 0 && errno == EINTR);
+    if (len < 0)
         return errno == ECONNRESET ? 0 : -errno;
-    *got = take_fd(&h, &bad);
-    if (n == 0 && *got < 0)
+    *n = take_fds(&h, got, max, &bad);
+    if (len == 0 && *n == 0 && !bad)
         return 0;
-    if (n == sizeof(*m) && !bad && (h.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0)
-        return 1;
-    if (*got >= 0)
-        close(*got);
+    if (len > 0 && !bad && (h.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0)
+        return len;
+    close_all(got, *n);
+    *n = 0;
+    return -EPROTO;
+}
+
+/** channel_recv() - see channel.h */
+int channel_recv(int fd, struct channel_msg *m, int *got)
+{
+    unsigned n = 1;
+    ssize_t len = recv_bytes(fd, m, sizeof(*m), got, &n);
+
+    if (n == 0)
+        *got = -1;
+    if (len <= 0 || len == sizeof(*m))
+        return len > 0 ? 1 : (int)len;
+    close_all(got, n);
     *got = -1;
+    return -EPROTO;
+}
+
+/* Is it what its head says? */
+static bool is_whole(const struct channel_many *m, size_t len, unsigned n)
+{
+    if (len < sizeof(m->head) || m->head.op != CHANNEL_MANY)
+        return len == sizeof(m->head) && n <= 1;
+    return m->head.index == n && len == sizeof(m->head) + n * sizeof(m->key[0]);
+}
+
+/** channel_recv_many() - see channel.h */
+int channel_recv_many(int fd, struct channel_many *m, int *got, unsigned *n)
+{
+    *n = CHANNEL_KEYS;
+    ssize_t len = recv_bytes(fd, m, sizeof(*m), got, n);
+
+    if (len <= 0)
+        return (int)len;
+    if (is_whole(m, (size_t)len, *n))
+        return 1;
+    close_all(got, *n);
+    *n = 0;
     return -EPROTO;
 }

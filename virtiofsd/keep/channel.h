@@ -2,8 +2,8 @@
 /*
  * channel.h - what supervisor and worker say to each other
  *
- * Messages of one size on a SOCK_SEQPACKET pair, each with at most one descriptor. Neither side waits for an
- * answer while a guest is served.
+ * Messages of one size on a SOCK_SEQPACKET pair, each with at most one descriptor; but for CHANNEL_MANY. Neither side
+ * waits for an answer while a guest is served.
  */
 #ifndef VIOFS_KEEP_CHANNEL_H
 #define VIOFS_KEEP_CHANNEL_H
@@ -32,10 +32,11 @@ enum channel_op {
     CHANNEL_BYE,   /* the process ends because it is done, whatever its exit status */
     CHANNEL_HELD, /* inodes, handles and locks that were given are the worker's to bequeath (hold.c) */
     CHANNEL_PROCESS, /* before READY; with a pidfd of the process that serves, a child of the one that was started */
+    CHANNEL_MANY, /* as many of CHANNEL_PUT; index: how many */
     CHANNEL_OPS
 };
 
-/* This supervisor knows CHANNEL_HELD and CHANNEL_PROCESS. */
+/* This supervisor knows CHANNEL_HELD, CHANNEL_PROCESS and CHANNEL_MANY. */
 #define CHANNEL_TAKES_BACK 1u
 
 struct channel_msg {
@@ -47,6 +48,19 @@ struct channel_msg {
 };
 _Static_assert(sizeof(struct channel_msg) == 16,
                "the same for worker and supervisor of any version");
+
+struct channel_key {
+    uint8_t kind;
+    uint8_t spare;
+    uint16_t share;
+    uint32_t index;
+};
+
+#define CHANNEL_KEYS 64u
+struct channel_many {
+    struct channel_msg head;
+    struct channel_key key[CHANNEL_KEYS]; /* head.index of them, each with a descriptor */
+};
 
 /**
  * channel_send() - one message
@@ -62,5 +76,15 @@ int channel_send(int fd, const struct channel_msg *m, int pass, int ms);
  * Return: 1; 0 when the other side is gone; -EPROTO for what cannot be a message; -EAGAIN; -errno.
  */
 int channel_recv(int fd, struct channel_msg *m, int *got);
+
+/** channel_send_many() - CHANNEL_MANY of up to CHANNEL_KEYS keys and descriptors. Return: as channel_send(). */
+int channel_send_many(int fd, const struct channel_key *key, const int *pass, unsigned n, int ms);
+
+/**
+ * channel_recv_many() - one message of either size
+ * @got: room for CHANNEL_KEYS descriptors; @n: how many came along. Of CHANNEL_MANY as many as keys.
+ * Return: as channel_recv().
+ */
+int channel_recv_many(int fd, struct channel_many *m, int *got, unsigned *n);
 
 #endif

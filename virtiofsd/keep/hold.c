@@ -7,7 +7,7 @@
  *   The worker's parent, the process that only waits for it (sandbox/parent.c), shares its table of open files
  *   (clone(2), CLONE_FILES): what the worker has open when it ends, the parent has. So to keep a descriptor is to note it in
  *   a table (held.c) that the parent sees. When the worker has ended, in whatever way, the parent reads the table and sends
- *   what is in it to the supervisor, as CHANNEL_PUT, before it ends itself. The supervisor reads a channel to its end before
+ *   what is in it to the supervisor, as CHANNEL_MANY, before it ends itself. The supervisor reads a channel to its end before
  *   it starts the next worker, and so has everything. While all goes well nothing is sent, nobody is woken, and
  *   no descriptor is opened that would not be open anyway.
  *
@@ -38,6 +38,9 @@
 
 #include "host/log.h"
 #include "keep/keep_int.h"
+
+#define ROOM_FDS   8192 /* 64 KiB */
+#define ROOM_SHARE 32   /* what a share's device has */
 
 static struct held_key key_of(const struct keep *k, unsigned kind, uint32_t index)
 {
@@ -183,19 +186,41 @@ void hold_not_taken(struct keep *k, const struct given *g)
 
 /* ---- at the end of the worker ------------------------------------------------------------------ */
 
+/* Those of them that are open: a worker that was taken over may have noted others. Return: 0 or -errno. */
+static int send_some(const struct keep_worker *w, const struct channel_key *key, const int *fd,
+                     unsigned n)
+{
+    int err = n > 0 ? channel_send_many(w->fd, key, fd, n, SEND_MS) : 0;
+
+    if (err != -EBADF)
+        return err;
+    err = 0;
+    for (unsigned i = 0; i < n && n > 1 && err == 0; i++)
+        err = send_some(w, &key[i], &fd[i], 1);
+    return err;
+}
+
 /* All that is in the table. */
 static void send_all(const struct keep_worker *w)
 {
-    struct held_key key;
-    int err = 0;
+    struct channel_key key[CHANNEL_KEYS];
+    int fd[CHANNEL_KEYS], err = 0;
+    struct held_key k;
+    unsigned n = 0;
 
-    for (int fd = held_next(w->held, 0, &key); fd >= 0 && err != -EPIPE && err != -ETIMEDOUT;
-         fd = held_next(w->held, fd + 1, &key)) {
-        const struct channel_msg m = {
-            .op = CHANNEL_PUT, .kind = key.kind, .share = key.share, .index = key.index};
-        if (keep_is_guests(key.kind) && key.share < w->n_shares)
-            err = channel_send(w->fd, &m, fd, SEND_MS);
+    for (int at = held_next(w->held, 0, &k); at >= 0 && err == 0;
+         at = held_next(w->held, at + 1, &k)) {
+        if (!keep_is_guests(k.kind) || k.share >= w->n_shares)
+            continue;
+        key[n] = (struct channel_key){.kind = k.kind, .share = k.share, .index = k.index};
+        fd[n++] = at;
+        if (n == CHANNEL_KEYS) {
+            err = send_some(w, key, fd, n);
+            n = 0;
+        }
     }
+    if (err == 0)
+        send_some(w, key, fd, n);
 }
 
 /** hold_orphaned() - see keep_int.h */
@@ -206,10 +231,26 @@ void hold_orphaned(struct keep_worker *w)
     _exit(EXIT_FAILURE);
 }
 
+/*
+ * Make the kernel's table of open files large now, while it is nobody else's: later it waits for all processors each time
+ * that the table grows (milliseconds), and a reload's pause is when many descriptors come.
+ */
+static void make_room(const struct keep_worker *w, uint64_t max_fds)
+{
+    uint64_t room = ROOM_FDS + (uint64_t)w->n_shares * ROOM_SHARE;
+    int fd = fcntl(w->fd, F_DUPFD_CLOEXEC, (int)(max_fds < room ? max_fds : room) - 1);
+
+    if (fd >= 0)
+        close(fd);
+}
+
 /** keep_prepare() - see keep.h */
 bool keep_prepare(struct keep_worker *w, uint64_t max_fds)
 {
-    return w->takes_back && held_new(&w->held, max_fds) == 0;
+    if (!w->takes_back || held_new(&w->held, max_fds) < 0)
+        return false;
+    make_room(w, max_fds);
+    return true;
 }
 
 /** keep_hold() - see keep.h */

@@ -327,18 +327,32 @@ static void hear(struct supervisor *s, struct worker_process *w, const struct ch
         w->done = true;
 }
 
+static void hear_many(struct supervisor *s, struct worker_process *w, const struct channel_many *m,
+                      const int *fd)
+{
+    for (unsigned i = 0; i < m->head.index; i++) {
+        const struct channel_key *k = &m->key[i];
+        const struct channel_msg put = {
+            .op = CHANNEL_PUT, .kind = k->kind, .share = k->share, .index = k->index};
+        hear(s, w, &put, fd[i]);
+    }
+}
+
 /* Take one message. Return: false when no more can come (for now, if @wait is false). */
 static bool listen_to(struct supervisor *s, struct worker_process *w, int wait_ms)
 {
     struct pollfd p = {.fd = w->fd, .events = POLLIN};
-    struct channel_msg m;
-    int fd;
+    struct channel_many m;
+    int fd[CHANNEL_KEYS];
+    unsigned n;
 
     if (poll(&p, 1, wait_ms) <= 0)
         return false;
-    int r = channel_recv(w->fd, &m, &fd);
-    if (r > 0)
-        hear(s, w, &m, fd);
+    int r = channel_recv_many(w->fd, &m, fd, &n);
+    if (r > 0 && m.head.op == CHANNEL_MANY)
+        hear_many(s, w, &m, fd);
+    else if (r > 0)
+        hear(s, w, &m.head, n > 0 ? fd[0] : -1);
     else if (r == -EPROTO)
         log_warn("the worker sent what cannot be understood");
     return r > 0 || r == -EPROTO;
