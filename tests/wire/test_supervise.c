@@ -6,12 +6,15 @@
  */
 #include "tests/wire/feed_rig.h"
 #include "tests/wire/wire.h"
+#include "virtiofsd/host/sanitize.h"
 
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 
-#define KILL_US 200000 /* a loaded machine takes a while to start a worker */
+/* A loaded machine takes a while to start a worker, and longer with sanitizers; five that serve nobody are enough. */
+#define KILL_US (SANITIZED ? 500000u : 200000u)
 
 static struct wire *supervised(const char *more)
 {
@@ -54,7 +57,8 @@ static pid_t start_killer(const struct wire *w, unsigned us, int sig)
     assert_true(pid >= 0);
     if (pid > 0)
         return pid;
-    close_range(3, ~0U, 0); /* a connection ends when the test closes it */
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails does not end it */
+    close_range(3, ~0U, 0);           /* a connection ends when the test closes it */
     for (unsigned seed = 1;; seed = seed * 1103515245u + 12345u) {
         nap_us(us / 2 + seed / 65536 % us);
         pid_t victim = sig == SIGUSR2 ? w->d.pid : daemon_worker_pid(&w->d);
