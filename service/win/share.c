@@ -379,9 +379,20 @@ static bool security_is_good(const struct share *s)
 }
 
 /* Device open, tag known, place found. Return: false after failed(). */
-static bool mount(struct share *s)
+/* Which session is it? Return: false when the device is not there to say. */
+static bool epoch_now(const struct share *s, uint64_t *epoch)
 {
     struct cli_limits limits;
+
+    if (!s->transport || s->transport->ops->limits(s->transport, &limits) < 0)
+        return false;
+    *epoch = limits.epoch;
+    return true;
+}
+
+static bool mount(struct share *s)
+{
+    uint64_t epoch;
     NTSTATUS status;
     bool may_mend;
 
@@ -413,7 +424,7 @@ static bool mount(struct share *s)
                may_mend);
         return false;
     }
-    s->epoch = s->transport->ops->limits(s->transport, &limits) == 0 ? limits.epoch : 0;
+    s->epoch = epoch_now(s, &epoch) ? epoch : 0;
     return true;
 }
 
@@ -465,12 +476,12 @@ static void leave(struct share *s)
 
 static void recover(struct share *s)
 {
-    struct cli_limits limits;
+    uint64_t epoch;
     NTSTATUS status = svc_volume_recover(s->volume);
 
     if (status >= 0) {
         s->failures = 0;
-        s->epoch = s->transport->ops->limits(s->transport, &limits) == 0 ? limits.epoch : 0;
+        s->epoch = epoch_now(s, &epoch) ? epoch : 0;
         tell(s, SVC_SHARE_MOUNTED);
         svc_say(s->all->env.log, SVC_LOG_INFO, L"share '%ls' has its session back", s->status.tag);
         return;
@@ -488,10 +499,9 @@ static void recover(struct share *s)
 /* Is it still the session that was opened? */
 static bool session_is_gone(struct share *s)
 {
-    struct cli_limits limits;
-    int e = s->transport->ops->limits(s->transport, &limits);
+    uint64_t epoch;
 
-    return e < 0 || limits.epoch != s->epoch;
+    return !epoch_now(s, &epoch) || epoch != s->epoch;
 }
 
 static void answer(struct share *s, bool stalled)

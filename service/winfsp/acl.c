@@ -40,9 +40,10 @@ enum { XATTR_CREATE = 1, XATTR_REPLACE = 2 }; /* setxattr(2) */
 /* What binds a slot to a state of a file. */
 struct key {
     uint64_t ino;
-    struct cli_time btime, ctime;
-    uint32_t mode, uid, gid;
+    int64_t btime, ctime; /* seconds and nanoseconds apart: no gap, it is compared whole */
+    uint32_t btime_nsec, ctime_nsec, mode, uid, gid, zero;
 };
+_Static_assert(sizeof(struct key) == 48, "without a gap");
 
 struct svc_acl_slot {
     bool used;
@@ -84,18 +85,14 @@ static const char *name_of(const struct svc_volume *v)
 
 static struct key key_of(const struct cli_attr *a)
 {
-    struct key k;
-
-    memset(&k, 0, sizeof(k)); /* it is compared whole */
-    k.ino = a->ino;
-    k.btime.sec = a->btime.sec;
-    k.btime.nsec = a->btime.nsec;
-    k.ctime.sec = a->ctime.sec;
-    k.ctime.nsec = a->ctime.nsec;
-    k.mode = a->mode;
-    k.uid = a->uid;
-    k.gid = a->gid;
-    return k;
+    return (struct key){.ino = a->ino,
+                        .btime = a->btime.sec,
+                        .btime_nsec = a->btime.nsec,
+                        .ctime = a->ctime.sec,
+                        .ctime_nsec = a->ctime.nsec,
+                        .mode = a->mode,
+                        .uid = a->uid,
+                        .gid = a->gid};
 }
 
 static struct svc_acl_slot *slot_of(struct svc_volume *v, const struct key *k)

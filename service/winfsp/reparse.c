@@ -111,6 +111,7 @@ static NTSTATUS add_stream(struct winfsp_reparse_data *d, SIZE_T room, const WCH
     if (d->symlink.substitute_name_offset + len > *size - head || room < head + len + add)
         return STATUS_REPARSE_POINT_NOT_RESOLVED;
     memmove(path, path + d->symlink.substitute_name_offset, len);
+    /* Its length goes with it. NOLINTNEXTLINE(bugprone-not-null-terminated-result) */
     memcpy(path + len, suffix, add);
     len += add;
     d->data_length = (uint16_t)(head - HEADER + len);

@@ -358,9 +358,10 @@ static void look_at_modes(struct svc_volume *v, const struct cli_session *sessio
     struct svc_modes now;
 
     find_modes(v, session, &now);
+    /* Both were cleared, gaps and all. NOLINTNEXTLINE(bugprone-suspicious-memory-comparison,cert-*) */
     if (memcmp(&now, &v->said_modes, sizeof(now)) == 0)
         return;
-    v->said_modes = now;
+    memcpy(&v->said_modes, &now, sizeof(now));
     tell(v, SVC_VOLUME_MODES);
 }
 
