@@ -112,10 +112,15 @@ daemon_worker() {
 }
 
 # daemon_disturb NAME - of a supervised one, until told to end: kill its worker each second, reload before every third kill
+#
+# A worker that a busy machine has not let begin by then is spared: five of those in a row are enough for the supervisor.
 daemon_disturb() {
-    local turn=0 pid child
+    local turn=0 pid child begun=0 before
     while :; do
         sleep 1
+        before=$begun
+        begun=$(grep -cE "the front end's device goes on|a front end has connected" "$work/$1.log")
+        [ "$begun" != "$before" ] || continue
         turn=$((turn + 1))
         if [ $((turn % 3)) = 0 ]; then
             kill -USR2 "${daemon_pid[$1]}"
