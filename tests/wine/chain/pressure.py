@@ -50,15 +50,15 @@ def worker_of(share, seconds=10):
 
 
 def disturb_worker(_chain, share, _process, seconds):
-    """Kill a supervised daemon's worker every second, and ask for a reload every third time."""
+    """Kill a supervised daemon's worker every second, and ask for a reload half a second before every third time."""
     last, turn = time.monotonic() + seconds, 0
     while time.monotonic() + 1 < last:
-        time.sleep(1)
         turn += 1
-        with contextlib.suppress(OSError):  # one that has just ended
-            if turn % 3 == 0:
-                os.kill(share.daemon.pid, signal.SIGUSR2)
-                continue
+        time.sleep(0.5)
+        if turn % 3 == 0:
+            os.kill(share.daemon.pid, signal.SIGUSR2)
+        time.sleep(0.5)
+        with contextlib.suppress(ProcessLookupError):  # it has just ended
             os.kill(worker_of(share), signal.SIGKILL)
 
 
