@@ -389,6 +389,22 @@ static void test_workers_that_end_at_once_are_not_started_for_ever(void **state)
     w->ended = true;
 }
 
+/* What a guest asks for may take longer than the time from one accident to the next. */
+static void test_workers_that_have_worked_for_a_while_are_replaced_more_often(void **state)
+{
+    (void)state;
+    struct wire *w = supervised(NULL);
+
+    wire_alive(w);
+    for (unsigned i = 0; i < 6; i++) {
+        nap_us(2 * KILL_US);
+        kill_worker(w);
+        await_other(w, -1);
+    }
+    wire_alive(w);
+    assert_false(daemon_log_has(&w->d, "giving up", 0));
+}
+
 static void test_daemon_that_is_told_to_end_takes_its_worker_along(void **state)
 {
     (void)state;
@@ -552,6 +568,7 @@ static const struct CMUnitTest tests[] = {
     WIRE_TEST(test_reload_that_fails_leaves_the_old_worker),
     WIRE_TEST(test_worker_that_lost_its_supervisor_serves_until_the_guest_leaves),
     WIRE_TEST(test_workers_that_end_at_once_are_not_started_for_ever),
+    WIRE_TEST(test_workers_that_have_worked_for_a_while_are_replaced_more_often),
     WIRE_TEST(test_daemon_that_is_told_to_end_takes_its_worker_along),
 };
 

@@ -11,7 +11,9 @@
  *
  *   A worker that has ended is buried first: what it sent before its end is read until the channel is empty.
  *   If it did not say BYE it has crashed and is started again, from the same executable (a descriptor, so that
- *   a package upgrade changes nothing). Five in a row that end without having completed a request are enough.
+ *   a package upgrade changes nothing). Five in a row that end at once, without having completed a request, are
+ *   enough; or sixty that worked for a while, for what they were at (an fsync, say) may take longer than the time
+ *   from one accident to the next.
  *
  *   The process that is started need not be the one that serves: it may be its parent, which waits for it and sends what it
  *   kept when it has ended (hold.c). If that parent is killed the other one ends by itself; one that does not is killed.
@@ -48,7 +50,9 @@
 #include "keep/kept.h"
 #include "keep/supervisor.h"
 
-#define CRASHES_MAX  5
+#define CRASHES_MAX  5   /* in a row that ended at once */
+#define FRUITLESS    60  /* in a row that ended, however long they worked */
+#define AT_ONCE_MS   200 /* who ends that soon after GO has met what the next one meets as well */
 #define SEND_MS      10000
 #define LEAVE_MS     5000 /* for requests that are being served when a reload asks */
 #define RESERVE_FDS  64   /* the supervisor's own descriptors */
@@ -79,11 +83,13 @@ struct supervisor {
     struct rlimit files; /* as it was inherited */
     const struct supervisor_params *p;
     struct worker_process now, next;
-    bool served;       /* a worker has been told to GO */
-    bool ending;       /* a signal said so */
-    unsigned crashes;  /* in a row, without a completed request */
-    uint64_t leave_by; /* when the one that was told to leave is ended */
-    uint64_t start_at; /* CLOCK_MONOTONIC ns: when to start the next one; 0: not planned */
+    bool served;        /* a worker has been told to GO */
+    bool ending;        /* a signal said so */
+    unsigned crashes;   /* in a row, at once, without a completed request */
+    unsigned fruitless; /* in a row, without a completed request */
+    uint64_t go_at;     /* CLOCK_MONOTONIC ns: when the one that serves was told to GO */
+    uint64_t leave_by;  /* when the one that was told to leave is ended */
+    uint64_t start_at;  /* CLOCK_MONOTONIC ns: when to start the next one; 0: not planned */
     uint64_t n_kept, max_kept;
     unsigned n_shares;
     struct kept share[];
@@ -283,6 +289,7 @@ static void let_go(struct supervisor *s)
         kill(w->pid, SIGKILL);
     }
     w->serving = true;
+    s->go_at = clock_ns();
     if (!s->served)
         s->p->ready(s->p->ctx);
     s->served = true;
@@ -322,7 +329,7 @@ static void hear(struct supervisor *s, struct worker_process *w, const struct ch
     else if (m->op == CHANNEL_READY)
         w->ready = true;
     else if (m->op == CHANNEL_ALIVE)
-        s->crashes = 0;
+        s->crashes = s->fruitless = 0;
     else if (m->op == CHANNEL_BYE)
         w->done = true;
 }
@@ -415,6 +422,7 @@ static void take_over(struct supervisor *s)
 static int now_ended(struct supervisor *s, int status)
 {
     struct worker_process w = s->now;
+    bool at_once = !w.serving || clock_ns() - s->go_at < AT_ONCE_MS * UINT64_C(1000000);
 
     bury(s, &s->now);
     w.done = s->now.done;
@@ -427,11 +435,13 @@ static int now_ended(struct supervisor *s, int status)
     }
     if (!w.leaving) {
         say_ended(w.pid, status);
-        if (++s->crashes >= CRASHES_MAX) {
+        s->fruitless++;
+        s->crashes = at_once ? s->crashes + 1 : 0;
+        if (s->crashes >= CRASHES_MAX || s->fruitless >= FRUITLESS) {
             log_error("%u workers in a row ended before they had served a request: giving up. The "
                       "guest must be "
                       "restarted; what they said before says why",
-                      s->crashes);
+                      s->fruitless);
             return EXIT_FAILURE;
         }
     }
