@@ -226,6 +226,12 @@ bool keep_resumes(const struct keep *k)
     return k && k->resumes;
 }
 
+bool keep_lasted(const struct keep *k)
+{
+    (void)k;
+    return false;
+}
+
 bool keep_is_supervised(const struct keep *k)
 {
     return k != NULL;

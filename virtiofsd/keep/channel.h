@@ -22,7 +22,7 @@ enum channel_op {
     CHANNEL_STARTED, /* that was all; value: another worker has been at work before */
     /* to the worker when it is its turn, and once to the one that must leave */
     CHANNEL_FD, /* kind, index: a kept descriptor */
-    CHANNEL_GO, /* that was all: serve */
+    CHANNEL_GO, /* that was all: serve; kind: CHANNEL_LASTED */
     CHANNEL_QUIESCE,
     /* to the supervisor */
     CHANNEL_READY, /* everything that can be done beforehand is done */
@@ -38,6 +38,8 @@ enum channel_op {
 
 /* This supervisor knows CHANNEL_HELD, CHANNEL_PROCESS and CHANNEL_MANY. */
 #define CHANNEL_TAKES_BACK 1u
+/* The worker before did not end at once. (Older supervisors do not say so.) */
+#define CHANNEL_LASTED 1u
 
 struct channel_msg {
     uint8_t op;

@@ -265,8 +265,10 @@ static int receive_given(struct keep_worker *w)
     if (err < 0)
         return err;
     while ((err = channel_recv(w->fd, &m, &fd)) > 0) {
-        if (m.op == CHANNEL_GO)
+        if (m.op == CHANNEL_GO) {
+            w->lasted = m.kind & CHANNEL_LASTED;
             return 0;
+        }
         if (m.op != CHANNEL_FD || (err = take_given(w, &m, fd)) < 0) {
             if (fd >= 0)
                 close(fd);
@@ -487,6 +489,12 @@ void keep_unmap(struct keep *k, void *region)
 bool keep_resumes(const struct keep *k)
 {
     return k && k->worker->resumes;
+}
+
+/** keep_lasted() - see keep.h */
+bool keep_lasted(const struct keep *k)
+{
+    return k && k->worker->lasted;
 }
 
 /** keep_is_supervised() - see keep.h */

@@ -95,6 +95,8 @@ void keep_unmap(struct keep *k, void *region);
 
 /** keep_resumes() - this worker goes on where another stopped; false without a supervisor */
 bool keep_resumes(const struct keep *k);
+/** keep_lasted() - the worker before this one did not end at once: what it was at need not be what ended it */
+bool keep_lasted(const struct keep *k);
 /** keep_is_supervised() - false: keep_put() keeps nothing, and need not be prepared for */
 bool keep_is_supervised(const struct keep *k);
 

@@ -40,6 +40,7 @@ struct keep_worker {
     bool listening;     /* the thread runs */
     atomic_bool ending; /* the thread is to end */
     bool resumes;
+    bool lasted; /* the one before did not end at once */
     struct keep_events events;
     pthread_mutex_t lock; /* guards what has been sent, and its order */
     _Atomic bool lost;    /* nobody is there any more */

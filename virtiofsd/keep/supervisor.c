@@ -277,7 +277,7 @@ static int start_now(struct supervisor *s)
 static void let_go(struct supervisor *s)
 {
     struct worker_process *w = &s->now;
-    struct channel_msg m = {.op = CHANNEL_GO};
+    struct channel_msg m = {.op = CHANNEL_GO, .kind = s->crashes == 0 ? CHANNEL_LASTED : 0};
     int err = 0;
 
     for (unsigned i = 0; err == 0 && i < s->n_shares; i++)

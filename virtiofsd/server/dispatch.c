@@ -24,7 +24,7 @@
 #include "server/feed.h"
 #include "tree/move.h"
 
-#define TRIES_MAX  3u  /* times that a request is served again when each worker ends of it */
+#define TRIES_MAX  (3 * VU_AT_ONCE) /* what vu_record.again may be: three workers that end at once */
 #define FIRST_COPY 80u /* fuse_in_header and fuse_write_in: a WRITE is never copied further */
 
 enum row_flags {
@@ -240,8 +240,8 @@ static int64_t serve_chain(struct srv_req *rq, const struct ring_chain *chain)
                    : fuse_reply_error(&rq->out, t->call.in.unique, r);
     }
     if (__builtin_expect(rq->record->again > TRIES_MAX, 0)) {
-        log_error("opcode %u: %u workers ended while they served it: the guest gets EIO",
-                  t->call.in.opcode, rq->record->again);
+        log_error("opcode %u: too many workers ended while they served it: the guest gets EIO",
+                  t->call.in.opcode);
         return rq_error(rq, -EIO);
     }
     return run_handler(rq);

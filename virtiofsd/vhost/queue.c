@@ -548,6 +548,14 @@ static int64_t records_out(struct vq *q, struct vu_record ***out, uint16_t used_
     return n;
 }
 
+/* What ends a process at once ends the next one, too; a request that takes long may only have met an accident. */
+static uint8_t count_end(const struct vq *q, uint8_t again)
+{
+    unsigned n = again + (keep_lasted(q->vu->keep) ? 1 : VU_AT_ONCE);
+
+    return n < UINT8_MAX ? (uint8_t)n : UINT8_MAX;
+}
+
 /* Give back what was answered, note who is to be served again. Return: 0 or -errno. */
 static int settle_records(struct vq *q, struct vu_record **list, uint32_t n)
 {
@@ -563,9 +571,7 @@ static int settle_records(struct vq *q, struct vu_record **list, uint32_t n)
         if (r->state == VU_RECORD_PUSHED || r->state == VU_RECORD_ANSWERED) {
             push(q, head, r->len);
         } else {
-            r->again = r->state == VU_RECORD_LATER ? 1
-                       : r->again < UINT8_MAX      ? r->again + 1
-                                                   : r->again;
+            r->again = r->state == VU_RECORD_LATER ? 1 : count_end(q, r->again);
             n_again++;
             again[--from] = head; /* the last one is taken first */
         }

@@ -49,6 +49,7 @@ enum vu_record_state {
  * What is known of a chain that was taken: one cache line, written with plain stores. intent is the server's: zeros when
  * the chain is taken for the first time, as it was left when the chain is served again.
  */
+#define VU_AT_ONCE 16u
 struct vu_record {
     _Alignas(64) uint64_t intent[6];
     uint64_t
@@ -57,7 +58,8 @@ struct vu_record {
     uint16_t used_at; /* PUSHED: index in the used ring */
     uint8_t state;    /* enum vu_record_state */
     uint8_t
-        again; /* how often a process ended while it served this; 0: served for the first time */
+        again; /* 0: served for the first time; else VU_AT_ONCE for each process that ended at once
+                  while it served this, 1 for each that had worked for a while */
 };
 _Static_assert(sizeof(struct vu_record) == 64, "one cache line");
 
