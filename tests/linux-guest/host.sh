@@ -111,11 +111,12 @@ daemon_worker() {
     echo "${child:-${daemon_pid[$1]}}"
 }
 
-# daemon_disturb NAME - of a supervised one, until told to end: kill its worker each second, reload before every third kill
+# daemon_disturb NAME - of a supervised one, until told to end: each second kill its worker, or the process that waits for
+# that, and reload before every third kill
 #
 # A worker that a busy machine has not let begin by then is spared: five of those in a row are enough for the supervisor.
 daemon_disturb() {
-    local turn=0 pid child begun=0 before
+    local turn=0 pid child above begun=0 before
     while :; do
         sleep 1
         before=$begun
@@ -131,9 +132,12 @@ daemon_disturb() {
             child=
             read -r child _ < <(children_of "$pid")
             [ -n "$child" ] || break
+            above=$pid
             pid=$child
         done
-        [ "$pid" = "${daemon_pid[$1]}" ] || kill -KILL "$pid" 2>/dev/null
+        [ "$pid" != "${daemon_pid[$1]}" ] || continue
+        [ $((turn % 2)) = 0 ] || [ "$above" = "${daemon_pid[$1]}" ] || pid=$above
+        kill -KILL "$pid" 2>/dev/null
     done
 }
 

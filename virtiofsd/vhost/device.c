@@ -159,7 +159,8 @@ static int begin_session(struct vu *vu, int conn)
 /** device_begin() - see device.h */
 int device_begin(struct vu *vu, int conn)
 {
-    bool goes_on = device_goes_on(vu);
+    /* Without memory it had only just been accepted, and nothing had been said. */
+    bool goes_on = device_goes_on(vu) && vu->mem;
     int err;
 
     if (!goes_on)
