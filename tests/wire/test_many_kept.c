@@ -12,6 +12,7 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #define SUPERVISE "supervise\n"
@@ -120,6 +121,25 @@ static void test_a_reload_of_many_shares_is_a_short_pause(void **state)
     assert_true(wait[TIMES / 2] < 2000000);
 }
 
+static void test_many_shares_start_under_the_limit_of_a_shell(void **state)
+{
+    struct rlimit was, low;
+    struct fuse_attr a;
+
+    (void)state;
+    assert_ok(getrlimit(RLIMIT_NOFILE, &was));
+    low = (struct rlimit){64, was.rlim_max};
+    assert_ok(setrlimit(RLIMIT_NOFILE, &low));
+    many_start(20, &(struct many_options){.first_lines = SUPERVISE});
+    assert_ok(setrlimit(RLIMIT_NOFILE, &was));
+    for (unsigned i = 0; i < 20; i++)
+        many_join(i);
+    kill_worker();
+    for (unsigned i = 0; i < 20; i++)
+        assert_ok(fc_getattr(&many.c[i], FC_ROOT, &a));
+    assert_int_equal(count_in_log("warning: a worker reads"), 0);
+}
+
 static void test_a_reload_with_other_shares_leaves_the_old_worker(void **state)
 {
     struct fuse_attr a;
@@ -190,6 +210,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_what_all_guests_have_open_survives_the_worker, many_end),
         cmocka_unit_test_teardown(test_a_reload_of_many_shares_is_a_short_pause, many_end),
+        cmocka_unit_test_teardown(test_many_shares_start_under_the_limit_of_a_shell, many_end),
         cmocka_unit_test_teardown(test_a_reload_with_other_shares_leaves_the_old_worker, many_end),
         cmocka_unit_test_teardown(test_one_guest_cannot_have_kept_what_is_anothers, many_end),
     };

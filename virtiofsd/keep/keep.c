@@ -514,15 +514,15 @@ static int send_put(struct keep *k, enum keep_kind kind, uint32_t index, int fd)
     pthread_mutex_lock(&w->lock);
     if (w->lost)
         goto out;
-    bool new = !is_kept(k, kind, index);
-    if (new &&keep_is_full(k, kind))
+    bool first = !is_kept(k, kind, index);
+    if (first && keep_is_full(k, kind))
         err = -ENFILE;
     if (err == 0)
         err = set_kept(k, kind, index);
     if (err < 0)
         goto out;
     err = channel_send(w->fd, &m, fd, SEND_MS);
-    if (err < 0 && new)
+    if (err < 0 && first)
         unset_kept(k, kind, index);
     if (err == -EPIPE)
         err = 0; /* the thread says so */

@@ -97,11 +97,16 @@ struct supervisor {
 
 /* ---- what is kept ---------------------------------------------------------------------------- */
 
+/* What a supervisor and a starting worker have open, without what is kept. */
+static uint64_t own_files(const struct supervisor *s)
+{
+    return RESERVE_FDS + (uint64_t)s->n_shares * KEEP_REGIONS;
+}
+
 /* As many descriptors as may be had. Return: 0, -EMFILE if they are too few (message printed), -errno. */
 static int raise_limit(struct supervisor *s)
 {
-    uint64_t own = RESERVE_FDS + (uint64_t)s->n_shares * KEEP_REGIONS;
-    uint64_t least = own + (uint64_t)s->n_shares * SHARE_FDS;
+    uint64_t least = own_files(s) + (uint64_t)s->n_shares * SHARE_FDS;
     struct rlimit rl;
 
     if (getrlimit(RLIMIT_NOFILE, &rl) < 0)
@@ -118,7 +123,7 @@ static int raise_limit(struct supervisor *s)
             s->n_shares, (unsigned long long)least, (unsigned long long)rl.rlim_cur);
         return -EMFILE;
     }
-    s->max_kept = rl.rlim_cur - own;
+    s->max_kept = rl.rlim_cur - own_files(s);
     return 0;
 }
 
@@ -221,12 +226,14 @@ static _Noreturn void become_worker(const struct supervisor *s, bool next, int e
         if (s->p->listen_names)
             setenv("LISTEN_FDNAMES", s->p->listen_names, 1);
     }
+    int err = s->p->pass(s->p->ctx, next); /* under our limit: we have much open */
+    if (err < 0)
+        log_warn("a worker reads the configuration as it is now: %s", strerror(-err));
+    if (files.rlim_cur < own_files(s)) /* it raises its limit when it has these */
+        files.rlim_cur = own_files(s);
     setrlimit(RLIMIT_NOFILE, &files);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    int err = s->p->pass(s->p->ctx, next);
-    if (err < 0)
-        log_warn("a worker reads the configuration as it is now: %s", strerror(-err));
     if (fcntl(fd, F_SETFD, 0) < 0 || fchdir(s->cwd_fd) < 0)
         _exit(126);
     fexecve(exe_fd, s->argv, environ);
