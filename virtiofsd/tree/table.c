@@ -29,6 +29,7 @@
 
 #define INITIAL_BUCKETS 64u
 #define MAX_BUCKETS     (1u << 26)
+#define LARGE_PAGE      ((size_t)2 << 20)
 #define NEAR_BITS       8
 #define NEAR_MASK       ((1u << NEAR_BITS) - 1)
 #define TABLE_VERSION   1u
@@ -204,11 +205,26 @@ struct inode *table_find(struct tree *t, struct shard *s, uint64_t hash, const s
     return NULL;
 }
 
+/* Zeros; on large pages where they fill them. @n: a power of two. NULL: no memory. */
+static uint32_t *new_buckets(uint32_t n)
+{
+    size_t bytes = n * sizeof(uint32_t);
+
+    if (bytes < LARGE_PAGE)
+        return calloc(n, sizeof(uint32_t));
+    uint32_t *bucket = aligned_alloc(LARGE_PAGE, bytes);
+    if (bucket) {
+        region_large_pages(bucket, bytes, true);
+        memset(bucket, 0, bytes);
+    }
+    return bucket;
+}
+
 /* Double the buckets. Failure is harmless: chains get longer. */
 static void shard_grow(struct tree *t, struct shard *s)
 {
     uint32_t size = (s->mask + 1) * 2;
-    uint32_t *bucket = calloc(size, sizeof(*bucket));
+    uint32_t *bucket = new_buckets(size);
 
     if (!bucket)
         return;
@@ -234,7 +250,7 @@ void shard_clear(struct shard *s, uint32_t expected)
 
     while (size < MAX_BUCKETS && size / 2 < expected)
         size *= 2;
-    uint32_t *bucket = size == s->mask + 1 ? NULL : calloc(size, sizeof(*bucket));
+    uint32_t *bucket = size == s->mask + 1 ? NULL : new_buckets(size);
     s->count = 0;
     if (bucket) {
         free(s->bucket);
@@ -568,7 +584,7 @@ int table_init(struct tree *t)
     for (uint32_t i = 0; i < SHARDS; i++) {
         struct shard *s = &t->shard[i];
         pthread_mutex_init(&s->lock, NULL);
-        s->bucket = calloc(INITIAL_BUCKETS, sizeof(*s->bucket));
+        s->bucket = new_buckets(INITIAL_BUCKETS);
         if (!s->bucket)
             return -ENOMEM;
         s->mask = INITIAL_BUCKETS - 1;
