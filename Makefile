@@ -27,9 +27,9 @@ test: ## build all variants and run all tests, a quarter of an hour
 	@scripts/setup build demo test
 	@tests/run $(STAGES)
 
-soak: ## the tests with their long lists, an hour or two
+soak: ## the tests with their long lists, an hour or two; their figures go to docs/operations.md
 	@scripts/setup build demo test
-	@tests/run --soak $(STAGES)
+	@tests/run --soak $(STAGES); status=$$?; tests/soak-figures && exit $$status
 
 stress: ## the Windows chain under load for SECONDS (default 600), its daemon killed every ten seconds, a supervised one's worker each second
 	@scripts/setup build test
