@@ -184,13 +184,15 @@ static void model_connect(struct vdev *d)
     (void)d;
 }
 
-/* One interrupt: by message @vector, or by the line until the handler lets it down. */
-static void deliver(struct model *m, uint16_t vector, uint8_t isr)
+/* One interrupt: by the message that is in @which now, or by the line until the handler lets it down. */
+static void deliver(struct model *m, const uint16_t *which, uint8_t isr)
 {
     enum vdev_raised r;
+    uint16_t vector;
     bool line, up;
 
     pthread_mutex_lock(&m->v.lock);
+    vector = *which;
     line = m->v.messages == 0;
     if (line)
         m->isr |= isr;
@@ -207,7 +209,7 @@ static void deliver(struct model *m, uint16_t vector, uint8_t isr)
 
 void vdev_interrupt(struct vdev *d, uint32_t queue)
 {
-    deliver(model_of(d), model_of(d)->queue[queue].vector, 1);
+    deliver(model_of(d), &model_of(d)->queue[queue].vector, 1);
 }
 
 static void model_needs_reset(struct vdev *d)
@@ -217,7 +219,7 @@ static void model_needs_reset(struct vdev *d)
     pthread_mutex_lock(&d->lock);
     m->status |= STATUS_NEEDS_RESET;
     pthread_mutex_unlock(&d->lock);
-    deliver(m, m->config_vector, 2);
+    deliver(m, &m->config_vector, 2);
 }
 
 void model_replace_daemon(struct vdev *d, bool tell)
@@ -235,7 +237,7 @@ static void model_config_change(struct vdev *d, const void *config, uint32_t n)
     memcpy(&m->fs, config, n < sizeof(m->fs) ? n : sizeof(m->fs));
     m->generation++;
     pthread_mutex_unlock(&d->lock);
-    deliver(m, m->config_vector, 2);
+    deliver(m, &m->config_vector, 2);
 }
 
 /* ---- misbehaviour and observation ------------------------------------------------------------ */

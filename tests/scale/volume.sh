@@ -41,7 +41,7 @@ client_file() {
     for n in 1 2 3; do
         translator "volume-client-$n" protocol/client "option transport-type tcp" \
             "option remote-host 127.0.0.1" "option remote-port 2477$n" "option remote-subvolume brick" \
-            "option ping-timeout 5"
+            "option ping-timeout 42" # a killed one is noticed at once; a busy machine is no outage
         pending+=${pending:+,}volume-client-$n
     done
     # Writes need two of the three. Clients heal what they look up: the daemon for it wants a glusterd.
