@@ -10,7 +10,7 @@ Theory of operation
   silence never passes for success. A stage that cannot run, because one that it comes after has failed,
   counts one failure as well.
 
-  As many stages run at a time as there are lanes, and one more that mostly waits. The next one is that which most depends on, in
+  As many stages run at a time as there are lanes; two that mostly wait share one. The next one is that which most depends on, in
   seconds: its own and those of the longest row of stages that come after it. Each is shown, whole,
   when it has ended.
 
@@ -46,7 +46,7 @@ class Stage:
     name: str  # tests/stages/NAME
     seconds: float  # what it takes by itself on two processors, in round numbers
     after: tuple = ("build",)  # stages that make what it uses; they stand above it in the table
-    waits: bool = False  # most of the time, and keeps no processor busy
+    part: float = 1.0  # of a lane: how much of a processor it keeps busy
 
     @property
     def limit(self):
@@ -247,10 +247,7 @@ class Schedule:
         self.done(stage.name, count)
 
     def has_room(self, stage):
-        """One that waits runs beside the lanes; further ones take lanes."""
-        waiting = sum(run.stage.waits for run in self.running)
-        busy = len(self.running) - waiting
-        return busy + waiting <= self.lanes if stage.waits else busy + max(0, waiting - 1) < self.lanes
+        return sum(run.stage.part for run in self.running) + stage.part <= self.lanes
 
     def start_what_may(self):
         for stage in list(self.waiting):
