@@ -10,7 +10,7 @@ Theory of operation
   silence never passes for success. A stage that cannot run, because one that it comes after has failed,
   counts one failure as well.
 
-  As many stages run at a time as there are lanes; two that mostly wait share one. The next one is that which most depends on, in
+  As many stages run at a time as there are lanes. The next one is that which most depends on, in
   seconds: its own and those of the longest row of stages that come after it. Each is shown, whole,
   when it has ended.
 
@@ -46,7 +46,6 @@ class Stage:
     name: str  # tests/stages/NAME
     seconds: float  # what it takes by itself on two processors, in round numbers
     after: tuple = ("build",)  # stages that make what it uses; they stand above it in the table
-    part: float = 1.0  # of a lane: how much of a processor it keeps busy
 
     @property
     def limit(self):
@@ -246,16 +245,13 @@ class Schedule:
         count.fail(why)
         self.done(stage.name, count)
 
-    def has_room(self, stage):
-        return sum(run.stage.part for run in self.running) + stage.part <= self.lanes
-
     def start_what_may(self):
         for stage in list(self.waiting):
             failed = [name for name in stage.after if name in self.bad]
             if failed:
                 self.waiting.remove(stage)
                 self.give_up(stage, "not run: it needs " + ", ".join(failed))
-            elif self.has_room(stage) and all(name in self.good for name in stage.after):
+            elif len(self.running) < self.lanes and all(name in self.good for name in stage.after):
                 self.waiting.remove(stage)
                 try:
                     self.running.append(self.start(stage))
@@ -306,7 +302,7 @@ def arguments(table, usage):
     parser = argparse.ArgumentParser(description=usage, epilog="see docs/testing.md")
     parser.add_argument("--soak", action="store_true", help="the long lists")
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count()), metavar="N",
-                        help="lanes (default: one a processor, two at most)")
+                        help="stages at a time (default: one a processor, two at most)")
     parser.add_argument("--list", action="store_true", help="print the names of the stages")
     parser.add_argument("stages", nargs="*", metavar="STAGE", help="and what it comes after; default: all")
     args = parser.parse_args()

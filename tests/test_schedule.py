@@ -158,13 +158,9 @@ def lanes_are_used():
     meet = "touch $VIOFS_TOP/%s; until [ -e $VIOFS_TOP/%s ]; do sleep 0.02; done; " + FINE
     project = Project("Stage('one', 1, ()), Stage('two', 1, ())", one=meet % ("a", "b"), two=meet % ("b", "a"))
     expect("two stages run at the same time", project.test("--jobs", "2"), 0, "2 passed, 0 failed, 0 skipped")
-    project = Project("Stage('one', 1, (), 0.5), Stage('two', 1, (), 0.5)", one=meet % ("a", "b"), two=meet % ("b", "a"))
-    expect("two halves of a lane are one", project.test("--jobs", "1"), 0, "2 passed, 0 failed, 0 skipped")
     alone = "mkdir $VIOFS_TOP/alone || exit 1; sleep 0.1; rmdir $VIOFS_TOP/alone; " + FINE
     project = Project("Stage('one', 1, ()), Stage('two', 1, ())", one=alone, two=alone)
     expect("with one lane they do not", project.test("--jobs", "1"), 0, "2 passed, 0 failed, 0 skipped")
-    project = Project("Stage('one', 1, ()), Stage('two', 1, (), 0.5)", one=alone, two=alone)
-    expect("nor do a half and a whole", project.test("--jobs", "1"), 0, "2 passed, 0 failed, 0 skipped")
 
 
 def interruption_ends_all():
