@@ -93,7 +93,7 @@ void drv_submit(struct drv_queue *q, IRP *irp)
         status = STATUS_CANCELLED; /* the handle was closed meanwhile, and its requests swept */
     } else if (q->hold || !IsListEmpty(&q->waiting) || !(slot = take(q))) {
         IoSetCancelRoutine(irp, drv_cancel);
-        if (irp->Cancel && IoSetCancelRoutine(irp, NULL)) {
+        if (drv_load(&irp->Cancel) && IoSetCancelRoutine(irp, NULL)) {
             status = STATUS_CANCELLED;
         } else {
             /* also when a cancel routine is on its way: it finds the IRP here */
@@ -164,7 +164,7 @@ static NTSTATUS admit(struct drv_slot *slot)
     if (!drv_session_owns(q->dev, IoGetCurrentIrpStackLocation(slot->irp)->FileObject))
         return STATUS_CANCELLED;
     IoSetCancelRoutine(slot->irp, drv_cancel);
-    if (slot->irp->Cancel && IoSetCancelRoutine(slot->irp, NULL))
+    if (drv_load(&slot->irp->Cancel) && IoSetCancelRoutine(slot->irp, NULL))
         return STATUS_CANCELLED;
     return STATUS_SUCCESS;
 }

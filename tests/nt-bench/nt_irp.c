@@ -118,7 +118,7 @@ static BOOLEAN wants_call(PIRP irp, PIO_STACK_LOCATION s)
 {
     if (!s->CompletionRoutine)
         return FALSE;
-    if (irp->Cancel && (s->Control & SL_INVOKE_ON_CANCEL))
+    if (__atomic_load_n(&irp->Cancel, __ATOMIC_RELAXED) && (s->Control & SL_INVOKE_ON_CANCEL))
         return TRUE;
     return (s->Control &
             (NT_SUCCESS(irp->IoStatus.Status) ? SL_INVOKE_ON_SUCCESS : SL_INVOKE_ON_ERROR)) != 0;
@@ -302,7 +302,7 @@ BOOLEAN NTAPI IoCancelIrp(PIRP irp)
     KIRQL irql;
 
     IoAcquireCancelSpinLock(&irql);
-    irp->Cancel = TRUE;
+    __atomic_store_n(&irp->Cancel, TRUE, __ATOMIC_RELAXED); /* drivers look without the lock */
     routine = (PDRIVER_CANCEL)IoSetCancelRoutine(irp, NULL);
     if (!routine) {
         IoReleaseCancelSpinLock(irql);
